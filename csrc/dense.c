@@ -1,0 +1,276 @@
+/* dense.c -- one dense layer, forward and backward, and the blocked product under both.
+ *
+ * A product walks K in blocks of KC (so that a panel of w stays in the first-level cache), then
+ * groups of columns and blocks of rows that stay in the second level together:
+ *
+ *     for p0 in K by KC                         partial sums wait in y between K blocks, which
+ *       for j0 in m by column_block             rounds nothing: the bits are those of one chain
+ *         for i0 in n by row_block
+ *           for each panel of j0's columns:  y[i0, j] += x[i0, p0] w[p0, j]
+ *
+ * w is read in place when its columns are contiguous, unless there are many rows and w's rows lie
+ * so that a panel would evict itself; otherwise it is packed, panel after panel within a K block:
+ *
+ *     K block 0: [panel 0: KC rows of `width`] [panel 1] ... | K block 1: ...
+ *
+ * A width is `vectors` whole vectors. In place, the last columns, if fewer than a vector and not
+ * readable up to one, are packed alone, as one panel of one vector. */
+#include "internal.h"
+
+enum { KC = 256, BLOCK_BYTES = 256 << 10, DIRECT_ROWS = 32 };
+
+/* ---- the right-hand factor ---------------------------------------------------------------- */
+
+static int panel_vectors(const fnn_kernels *kn, ptrdiff_t n)
+{
+    return n == 1 ? 8 : n <= 3 ? 4 : kn->tile_vectors;
+}
+
+/* Rows a multiple of 32 panel widths apart fall on so few sets of the first-level cache (64 sets of
+ * 64 bytes) that it cannot hold a panel; a few rows of x are not worth the packing all the same. */
+static bool reads_in_place(const fnn_kernels *kn, ptrdiff_t n, fnn_in w)
+{
+    const ptrdiff_t width = kn->tile_vectors * kn->lanes;
+    return w.cs == 1 && (n <= DIRECT_ROWS || w.rs % (32 * width) != 0);
+}
+
+/* How many columns panels may read in place. */
+static ptrdiff_t direct_cols(const fnn_kernels *kn, ptrdiff_t n, fnn_in w, ptrdiff_t readable)
+{
+    if (!reads_in_place(kn, n, w))
+        return 0;
+    return fnn_round_up(w.cols, kn->lanes) <= readable ? w.cols : w.cols - w.cols % kn->lanes;
+}
+
+/* Width of the packed part's rows, all panels together. */
+static ptrdiff_t packed_width(const fnn_kernels *kn, ptrdiff_t n, fnn_in w, ptrdiff_t direct)
+{
+    const ptrdiff_t width = direct ? kn->lanes : kn->lanes * panel_vectors(kn, n);
+    return fnn_round_up(w.cols - direct, width);
+}
+
+bool fnn_rhs_reserve(const fnn_kernels *kn, fnn_dtype dt, ptrdiff_t n, fnn_in w,
+                     ptrdiff_t readable, size_t *bytes)
+{
+    const ptrdiff_t direct = direct_cols(kn, n, w, readable);
+    return fnn_reserve(bytes, dt, w.rows, packed_width(kn, n, w, direct));
+}
+
+fnn_rhs fnn_rhs_prepare(const fnn_kernels *kn, fnn_dtype dt, ptrdiff_t n, fnn_in w,
+                        ptrdiff_t readable, char **scratch)
+{
+    const ptrdiff_t direct = direct_cols(kn, n, w, readable);
+    fnn_rhs rhs = { .w = w, .direct_cols = direct };
+    rhs.direct_vectors = panel_vectors(kn, n);
+    rhs.packed_vectors = direct ? 1 : rhs.direct_vectors;
+    rhs.packed_row = packed_width(kn, n, w, direct);
+    rhs.packed = fnn_part(scratch, dt, w.rows, rhs.packed_row);
+
+    const ptrdiff_t width = rhs.packed_vectors * kn->lanes;
+    for (ptrdiff_t p0 = 0; p0 < w.rows; p0 += KC) {
+        const ptrdiff_t k = fnn_min(KC, w.rows - p0);
+        for (ptrdiff_t j = 0; j < w.cols - direct; j += width)
+            kn->pack(k, fnn_min(width, w.cols - direct - j),
+                     fnn_at(dt, w.data, p0 * w.rs + (direct + j) * w.cs), w.rs, w.cs, width,
+                     fnn_at_out(dt, rhs.packed, p0 * rhs.packed_row + j * k));
+    }
+    return rhs;
+}
+
+fnn_rhs fnn_rhs_direct(const fnn_kernels *kn, ptrdiff_t n, fnn_in w)
+{
+    assert(w.cs == 1);
+    return (fnn_rhs){ .w = w, .direct_cols = w.cols, .direct_vectors = panel_vectors(kn, n) };
+}
+
+/* Aim the job at the panel that starts at column j of the K block at p0; returns its columns. */
+static ptrdiff_t aim_panel(const fnn_kernels *kn, fnn_dtype dt, const fnn_rhs *rhs, ptrdiff_t p0,
+                           ptrdiff_t k, ptrdiff_t j, ptrdiff_t end, fnn_panel *job)
+{
+    ptrdiff_t room; /* vectors from here to the end of what lies in one piece */
+    if (j < rhs->direct_cols) {
+        end = fnn_min(end, rhs->direct_cols);
+        job->w = fnn_at(dt, rhs->w.data, p0 * rhs->w.rs + j);
+        job->w_rs = rhs->w.rs;
+        room = rhs->direct_vectors;
+    } else {
+        const ptrdiff_t width = rhs->packed_vectors * kn->lanes;
+        const ptrdiff_t packed_j = j - rhs->direct_cols, within = packed_j % width;
+        job->w = fnn_at(dt, rhs->packed,
+                        p0 * rhs->packed_row + (packed_j - within) * k + within);
+        job->w_rs = width;
+        room = rhs->packed_vectors - within / kn->lanes;
+    }
+    const ptrdiff_t wanted = fnn_min(room, (end - j + kn->lanes - 1) / kn->lanes);
+    job->w_vectors = wanted >= 8 ? 8 : wanted >= 4 ? 4 : wanted >= 2 ? 2 : 1;
+    job->cols = fnn_min(job->w_vectors * kn->lanes, end - j);
+    return job->cols;
+}
+
+/* ---- the product -------------------------------------------------------------------------- */
+
+/* Rows (columns) of which KC elements each fill the share of the second-level cache. */
+static ptrdiff_t row_block(fnn_dtype dt) { return BLOCK_BYTES / KC / (ptrdiff_t)fnn_sizeof(dt); }
+static ptrdiff_t column_block(fnn_dtype dt) { return 2 * row_block(dt); }
+
+void fnn_multiply(const fnn_kernels *kn, fnn_dtype dt, const fnn_product *p)
+{
+    const ptrdiff_t n = p->y.rows, m = p->y.cols, k = p->x.cols;
+    fnn_panel job = { .x_rs = p->x.rs, .x_cs = p->x.cs, .y_rs = p->y.rs, .y_cs = p->y.cs,
+                      .a_rs = p->a.rs, .a_act = p->a_act };
+    ptrdiff_t p0 = 0;
+    do {
+        job.k = fnn_min(KC, k - p0);
+        job.accumulate = p->accumulate || p0 > 0;
+        const bool last = p0 + job.k >= k;
+        job.act = last ? p->act : FNN_IDENTITY;
+        for (ptrdiff_t j0 = 0; j0 < m; j0 += column_block(dt)) {
+            const ptrdiff_t end = fnn_min(m, j0 + column_block(dt));
+            for (ptrdiff_t i = 0; i < n; i += row_block(dt)) {
+                job.n = fnn_min(row_block(dt), n - i);
+                job.x = fnn_at(dt, p->x.data, i * p->x.rs + p0 * p->x.cs);
+                for (ptrdiff_t j = j0; j < end; j += job.cols) {
+                    aim_panel(kn, dt, &p->w, p0, job.k, j, end, &job);
+                    job.y = fnn_at_out(dt, p->y.data, i * p->y.rs + j * p->y.cs);
+                    job.bias = p->bias ? fnn_at(dt, p->bias, j) : NULL;
+                    job.a = p->a.data && last ? fnn_at(dt, p->a.data, i * p->a.rs + j) : NULL;
+                    kn->panel(&job);
+                }
+            }
+        }
+        p0 += job.k;
+    } while (p0 < k);
+}
+
+/* ---- forward ------------------------------------------------------------------------------ */
+
+static fnn_status check_forward(fnn_dtype dt, fnn_in x, fnn_in w, fnn_in b, fnn_out y)
+{
+    if (x.cols != w.rows || (b.data && !fnn_has_shape(b, 1, w.cols))
+        || !fnn_has_shape(fnn_as_in(y), x.rows, w.cols))
+        return FNN_ESHAPE;
+    const fnn_in inputs[] = { x, w, b };
+    return fnn_check_out(dt, y, inputs, 3);
+}
+
+fnn_status fnn_dense_forward(fnn_dtype dt, fnn_act act, fnn_in x, fnn_in w, fnn_in b, fnn_out y)
+{
+    const fnn_kernels *kn = fnn_kernels_for(dt);
+    if (!kn)
+        return FNN_EISA;
+    const fnn_status status = check_forward(dt, x, w, b, y);
+    if (status || x.rows == 0 || w.cols == 0)
+        return status;
+
+    const bool copy_bias = b.data && b.cs != 1;
+    size_t bytes = 0;
+    if (!fnn_rhs_reserve(kn, dt, x.rows, w, w.cols, &bytes)
+        || !fnn_reserve(&bytes, dt, 1, copy_bias ? w.cols : 0))
+        return FNN_ENOMEM;
+    char *scratch = bytes ? fnn_workspace_take(&fnn_shared_workspace, bytes) : NULL;
+    if (bytes && !scratch)
+        return FNN_ENOMEM;
+
+    char *cursor = scratch;
+    fnn_product product = { .x = x, .y = y, .bias = b.data,
+                            .act = act == FNN_SOFTMAX ? FNN_IDENTITY : act };
+    product.w = fnn_rhs_prepare(kn, dt, x.rows, w, w.cols, &cursor);
+    if (copy_bias) {
+        product.bias = cursor;
+        fnn_copy(dt, b, (fnn_out){ cursor, 1, w.cols, w.cols, 1 });
+    }
+    fnn_multiply(kn, dt, &product);
+    fnn_workspace_give(&fnn_shared_workspace, scratch);
+    return act == FNN_SOFTMAX ? fnn_softmax(dt, fnn_as_in(y), y) : FNN_OK;
+}
+
+/* ---- backward ----------------------------------------------------------------------------- */
+
+static fnn_status check_backward(fnn_dtype dt, fnn_in x, fnn_in w, fnn_in y, fnn_in dy,
+                                 fnn_out dx, fnn_out dw, fnn_out db)
+{
+    if (x.cols != w.rows || !fnn_has_shape(y, x.rows, w.cols)
+        || !fnn_has_shape(dy, x.rows, w.cols)
+        || (dx.data && !fnn_has_shape(fnn_as_in(dx), x.rows, x.cols))
+        || (dw.data && !fnn_has_shape(fnn_as_in(dw), w.rows, w.cols))
+        || (db.data && !fnn_has_shape(fnn_as_in(db), 1, w.cols)))
+        return FNN_ESHAPE;
+    /* Each output against the inputs and the outputs before it. */
+    const fnn_in views[] = { x, w, y, dy, fnn_as_in(dx), fnn_as_in(dw) };
+    const fnn_out outs[] = { dx, dw, db };
+    for (int o = 0; o < 3; o++)
+        if (outs[o].data && fnn_check_out(dt, outs[o], views, 4 + o))
+            return FNN_EALIAS;
+    return FNN_OK;
+}
+
+void fnn_backward_products(const fnn_kernels *kn, fnn_dtype dt, fnn_in x, fnn_in delta,
+                           const fnn_rhs *w_t, bool accumulate, fnn_in a, fnn_act a_act,
+                           fnn_out dx, fnn_out dw, void *db)
+{
+    if (db) /* forward: z = x w + b */
+        kn->column_sums(delta.rows, delta.cols, delta.data, delta.rs, accumulate, db);
+    if (dw.data) {
+        const fnn_in x_t = { x.data, x.cols, x.rows, x.cs, x.rs };
+        fnn_multiply(kn, dt, &(fnn_product){ .x = x_t, .w = fnn_rhs_direct(kn, x.cols, delta),
+                                             .y = dw, .accumulate = accumulate });
+    }
+    if (dx.data)
+        fnn_multiply(kn, dt, &(fnn_product){ .x = delta, .w = *w_t, .y = dx, .a = a,
+                                             .a_act = a_act });
+}
+
+/* Rows are taken in blocks, so that delta needs little memory; as each element of dw and db is a
+ * chain over the rows that goes on from block to block, the bits do not depend on the block. */
+enum { BACKWARD_ROWS = 256 };
+
+fnn_status fnn_dense_backward(fnn_dtype dt, fnn_act act, fnn_in x, fnn_in w, fnn_in y, fnn_in dy,
+                              fnn_out dx, fnn_out dw, fnn_out db)
+{
+    const fnn_kernels *kn = fnn_kernels_for(dt);
+    if (!kn)
+        return FNN_EISA;
+    const fnn_status status = check_backward(dt, x, w, y, dy, dx, dw, db);
+    if (status)
+        return status;
+
+    const ptrdiff_t n = x.rows, k = w.rows, m = w.cols;
+    const ptrdiff_t rows = n < BACKWARD_ROWS ? (n ? n : 1) : BACKWARD_ROWS;
+    const ptrdiff_t ld = fnn_leading(dt, m);
+    const fnn_in w_t = { w.data, m, k, w.cs, w.rs };
+    size_t bytes = 0;
+    if (ld < m || !fnn_reserve(&bytes, dt, rows, ld) || !fnn_reserve(&bytes, dt, 2 * rows, m)
+        || !fnn_reserve(&bytes, dt, 1, m)
+        || (dx.data && !fnn_rhs_reserve(kn, dt, rows, w_t, k, &bytes)))
+        return FNN_ENOMEM;
+    char *scratch = fnn_workspace_take(&fnn_shared_workspace, bytes);
+    if (!scratch)
+        return FNN_ENOMEM;
+
+    char *cursor = scratch;
+    char *delta = fnn_part(&cursor, dt, rows, ld);
+    char *y_rows = fnn_part(&cursor, dt, 2 * rows, m);
+    char *dy_rows = y_rows + (size_t)rows * (size_t)m * fnn_sizeof(dt);
+    void *sums = fnn_part(&cursor, dt, 1, m);
+    const fnn_rhs rhs = dx.data ? fnn_rhs_prepare(kn, dt, rows, w_t, k, &cursor) : (fnn_rhs){ 0 };
+
+    ptrdiff_t i = 0;
+    do { /* once even for no rows, to write the zeros */
+        const ptrdiff_t r = fnn_min(rows, n - i);
+        ptrdiff_t y_rs, dy_rs;
+        const void *y_i = fnn_rows_in(dt, y, i, r, y_rows, &y_rs);
+        const void *dy_i = fnn_rows_in(dt, dy, i, r, dy_rows, &dy_rs);
+        kn->delta(act, r, m, y_i, y_rs, dy_i, dy_rs, delta, ld);
+        const fnn_in x_i = { fnn_at(dt, x.data, i * x.rs), r, k, x.rs, x.cs };
+        fnn_out dx_i = { 0 };
+        if (dx.data)
+            dx_i = (fnn_out){ fnn_at_out(dt, dx.data, i * dx.rs), r, k, dx.rs, dx.cs };
+        fnn_backward_products(kn, dt, x_i, (fnn_in){ delta, r, m, ld, 1 }, &rhs, i > 0,
+                              (fnn_in){ 0 }, FNN_IDENTITY, dx_i, dw, db.data ? sums : NULL);
+        i += r;
+    } while (i < n);
+    if (db.data)
+        fnn_copy(dt, (fnn_in){ sums, 1, m, m, 1 }, db);
+    fnn_workspace_give(&fnn_shared_workspace, scratch);
+    return FNN_OK;
+}

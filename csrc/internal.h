@@ -1,0 +1,226 @@
+/* internal.h -- what the files of this folder share: compiler macros, the kernel table, scratch
+ * memory, and the product that dense.c and network.c are made of. */
+#ifndef FNN_INTERNAL_H
+#define FNN_INTERNAL_H
+
+#include <assert.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fastnn.h"
+
+#if !defined(__GNUC__)
+#error "fastnn needs GCC or Clang"
+#endif
+
+#define FNN_INLINE static inline __attribute__((always_inline))
+#define FNN_PRAGMA(x) _Pragma(#x)
+
+#if defined(__clang__)
+#define FNN_UNROLL _Pragma("clang loop unroll(full)")
+#define FNN_TARGET_BEGIN(isa) \
+    FNN_PRAGMA(clang attribute push(__attribute__((target(isa))), apply_to = function))
+#define FNN_TARGET_END _Pragma("clang attribute pop")
+#else
+#define FNN_UNROLL _Pragma("GCC unroll 32")
+#define FNN_TARGET_BEGIN(isa) FNN_PRAGMA(GCC push_options) FNN_PRAGMA(GCC target(isa))
+#define FNN_TARGET_END FNN_PRAGMA(GCC pop_options)
+#endif
+
+#define FNN_PASTE(a, b) FNN_PASTE_(a, b)
+#define FNN_PASTE_(a, b) a##b
+
+#if defined(__x86_64__)
+#define FNN_X86 1
+#elif defined(__aarch64__)
+#define FNN_AARCH64 1
+#endif
+
+FNN_INLINE ptrdiff_t fnn_min(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
+FNN_INLINE ptrdiff_t fnn_round_up(ptrdiff_t a, ptrdiff_t step) { return (a + step - 1) / step * step; }
+FNN_INLINE size_t fnn_sizeof(fnn_dtype dt) { return dt == FNN_F32 ? sizeof(float) : sizeof(double); }
+
+/* Byte address of element `offset`. */
+FNN_INLINE const void *fnn_at(fnn_dtype dt, const void *p, ptrdiff_t offset)
+{
+    return (const char *)p + offset * (ptrdiff_t)fnn_sizeof(dt);
+}
+FNN_INLINE void *fnn_at_out(fnn_dtype dt, void *p, ptrdiff_t offset)
+{
+    return (char *)p + offset * (ptrdiff_t)fnn_sizeof(dt);
+}
+FNN_INLINE fnn_in fnn_as_in(fnn_out v)
+{
+    return (fnn_in){ v.data, v.rows, v.cols, v.rs, v.cs };
+}
+
+/* ---- what kernels are given --------------------------------------------------------------- */
+
+/* The longest reductions over a row (sums of exponentials, of squares) run in this many lanes,
+ * folded in one fixed order, on every instruction set. */
+enum { FNN_SUM_LANES = 16 };
+
+/* One panel of a product: y = act(start + x w) * act_of_a'(a), for n rows and `cols` columns.
+ * Row stride of w is w_rs, its columns are contiguous and readable up to a whole vector; start is
+ * y itself (accumulate), or bias, or zero. Each element is one chain of FMAs in the order of k. */
+typedef struct {
+    ptrdiff_t n, k, cols;
+    const void *x;
+    ptrdiff_t x_rs, x_cs;
+    const void *w;
+    ptrdiff_t w_rs;
+    int w_vectors; /* width of the panel: 1, 2, 4 or 8 vectors */
+    void *y;
+    ptrdiff_t y_rs, y_cs;
+    const void *bias;
+    bool accumulate;
+    fnn_act act;
+    const void *a; /* NULL, or (n, cols) with contiguous columns: multiply by a_act'(a) */
+    ptrdiff_t a_rs;
+    fnn_act a_act;
+} fnn_panel;
+
+/* Rows of a loss; the columns of z, targets and dz are contiguous. */
+typedef struct {
+    ptrdiff_t n, c;
+    const void *z;
+    ptrdiff_t z_rs;
+    const int64_t *labels; /* or NULL */
+    const void *targets;
+    ptrdiff_t targets_rs;
+    const void *weights; /* or NULL */
+    double scale;        /* 1 / sum of the weights */
+    void *dz;
+    ptrdiff_t dz_rs;
+} fnn_loss_rows;
+
+typedef struct {
+#define FNN_KERNEL(name, ret, args) ret(*name) args;
+#include "kernels.def"
+#undef FNN_KERNEL
+    int lanes, tile_rows, tile_vectors;
+} fnn_kernels;
+
+/* One pair of tables for each isa_*.c; those of other machines do not exist. */
+extern const fnn_kernels fnn_kernels_scalar[FNN_NDTYPE];
+extern const fnn_kernels fnn_kernels_neon[FNN_NDTYPE];
+extern const fnn_kernels fnn_kernels_avx2[FNN_NDTYPE];
+extern const fnn_kernels fnn_kernels_avx512[FNN_NDTYPE];
+
+/* The table in use for dt, or NULL when FASTNN_ISA names a set that is not there. */
+const fnn_kernels *fnn_kernels_for(fnn_dtype dt);
+/* One set's pair of tables, or NULL; for tests. */
+const fnn_kernels *fnn_kernels_of(fnn_isa isa);
+
+/* ---- scratch memory (workspace.c) --------------------------------------------------------- */
+
+/* A place that keeps one block between calls, so that steady work allocates nothing. Two calls at
+ * once are safe: the second one finds the place empty and allocates. */
+typedef struct { void *_Atomic block; } fnn_workspace;
+
+/* 64-byte aligned memory of at least `bytes`, or NULL. */
+void *fnn_workspace_take(fnn_workspace *ws, size_t bytes);
+void fnn_workspace_give(fnn_workspace *ws, void *memory);
+void fnn_workspace_clear(fnn_workspace *ws);
+
+/* Aligned, zeroed, or NULL. */
+void *fnn_alloc(size_t bytes);
+void fnn_free(void *memory);
+
+/* The place shared by the functions that have none of their own. */
+extern fnn_workspace fnn_shared_workspace;
+
+/* *total += a * b elements of dt, each part rounded up to whole cache lines; false on overflow. */
+bool fnn_reserve(size_t *total, fnn_dtype dt, ptrdiff_t a, ptrdiff_t b);
+
+/* Hand out the parts of a block in the order in which they were reserved. */
+void *fnn_part(char **cursor, fnn_dtype dt, ptrdiff_t a, ptrdiff_t b);
+
+/* ---- the product (dense.c) ---------------------------------------------------------------- */
+
+/* The right-hand factor as panels read it: the first direct_cols columns in place, the others
+ * packed. See dense.c. */
+typedef struct {
+    fnn_in w;
+    ptrdiff_t direct_cols;
+    int direct_vectors, packed_vectors; /* width of the panels */
+    void *packed;
+    ptrdiff_t packed_row; /* elements of one row of k over all packed panels */
+} fnn_rhs;
+
+/* y = act(start + x w) * a_act'(a); the fields mean what they do in fnn_panel. */
+typedef struct {
+    fnn_in x;
+    fnn_rhs w;
+    fnn_out y;
+    const void *bias;
+    bool accumulate;
+    fnn_act act;
+    fnn_in a; /* data NULL: no factor; cs == 1 */
+    fnn_act a_act;
+} fnn_product;
+
+/* Make w the factor of products of n rows; its rows are readable up to column `readable`. The
+ * scratch memory that this takes is first added to *bytes, then cut from *scratch. */
+bool fnn_rhs_reserve(const fnn_kernels *kn, fnn_dtype dt, ptrdiff_t n, fnn_in w,
+                     ptrdiff_t readable, size_t *bytes);
+fnn_rhs fnn_rhs_prepare(const fnn_kernels *kn, fnn_dtype dt, ptrdiff_t n, fnn_in w,
+                        ptrdiff_t readable, char **scratch);
+/* The same when w's columns are contiguous and its rows readable to whole cache lines. */
+fnn_rhs fnn_rhs_direct(const fnn_kernels *kn, ptrdiff_t n, fnn_in w);
+void fnn_multiply(const fnn_kernels *kn, fnn_dtype dt, const fnn_product *p);
+
+/* dx = (delta w^T) * a_act'(a), dw = x^T delta, db = column sums of delta (the latter two added to
+ * what is there if `accumulate`); any may be NULL. delta's columns are contiguous and readable up
+ * to a whole number of cache lines, w_t is the transposed w. */
+void fnn_backward_products(const fnn_kernels *kn, fnn_dtype dt, fnn_in x, fnn_in delta,
+                           const fnn_rhs *w_t, bool accumulate, fnn_in a, fnn_act a_act,
+                           fnn_out dx, fnn_out dw, void *db);
+
+/* The row stride for rows of `cols` elements: whole cache lines, of an odd number where there are
+ * many, so that neighbouring rows do not compete for the same places of a cache. Below cols on
+ * overflow. */
+FNN_INLINE ptrdiff_t fnn_leading(fnn_dtype dt, ptrdiff_t cols)
+{
+    const ptrdiff_t line = 64 / (ptrdiff_t)fnn_sizeof(dt);
+    if (cols > PTRDIFF_MAX - 2 * line)
+        return -1;
+    const ptrdiff_t lines = (cols + line - 1) / line;
+    return (lines >= 8 ? lines | 1 : lines) * line;
+}
+
+/* ---- views (view.c) ----------------------------------------------------------------------- */
+
+bool fnn_has_shape(fnn_in v, ptrdiff_t rows, ptrdiff_t cols);
+bool fnn_same_view(fnn_in a, fnn_in b);
+
+/* Whether elements of a and b may share memory: exact for views of equal row strides, else by
+ * their extents. */
+bool fnn_overlap(fnn_dtype dt, fnn_in a, fnn_in b);
+
+/* FNN_OK if `out` can take results: no element of it twice, none of the inputs' (those whose data
+ * is NULL are passed over). */
+fnn_status fnn_check_out(fnn_dtype dt, fnn_out out, const fnn_in *inputs, int count);
+
+/* Row kernels want contiguous columns. These give rows i .. i + n - 1 of a view in place when they
+ * are so, else by way of scratch, whose rows are `cols` apart: rows_in copies there, rows_at says
+ * where results go, and rows_back brings these home. */
+enum { FNN_ROW_BLOCK = 64 };
+const void *fnn_rows_in(fnn_dtype dt, fnn_in v, ptrdiff_t i, ptrdiff_t n, void *scratch,
+                        ptrdiff_t *rs);
+void *fnn_rows_at(fnn_dtype dt, fnn_out v, ptrdiff_t i, void *scratch, ptrdiff_t *rs);
+void fnn_rows_back(fnn_dtype dt, fnn_out v, ptrdiff_t i, ptrdiff_t n, const void *scratch);
+
+/* Copy element by element; shapes are equal. */
+void fnn_copy(fnn_dtype dt, fnn_in from, fnn_out to);
+
+/* ---- losses (loss.c) ---------------------------------------------------------------------- */
+
+/* FNN_OK if y fits (n, c) logits: its shape, and every label in range. */
+fnn_status fnn_check_targets(fnn_loss fn, fnn_targets y, ptrdiff_t n, ptrdiff_t c);
+double fnn_weight(fnn_dtype dt, fnn_targets y, ptrdiff_t i);
+double fnn_loss_block(const fnn_kernels *kn, fnn_loss fn, const fnn_loss_rows *rows);
+
+#endif

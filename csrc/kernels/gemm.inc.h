@@ -1,0 +1,228 @@
+/* gemm.inc.h -- the matrix product: packing, the micro-kernel, its epilogue, and a panel of tiles.
+ *
+ * A tile is `rows` x `vectors` accumulators. K is innermost and sequential; x is read in place,
+ * one broadcast an element, whatever its strides:
+ *
+ *              w panel, row stride w_rs             packed: w_rs = width = vectors * LANES,
+ *              +-------------------+                columns past m are zero
+ *        p ->  | w[p] v0 | w[p] v1 |  ...               k rows, one after another
+ *              +-------------------+                  +-----------+-----------+
+ *   x[i,p] ->  acc[i][0] acc[i][1]                    | w[0, j0.. j0+width-1] |
+ *     ...      acc[..]   acc[..]                      | w[1, j0.. ]           | ...
+ *
+ * Every tile, whatever its size, does the same chain of FMAs for an element of y. That is why a
+ * row's result does not depend on the batch it is in, nor on the instruction set. */
+
+/* Copy w (k x cols, any strides) into rows of `width`, the rest zero. */
+static void FN(pack)(ptrdiff_t k, ptrdiff_t cols, const void *w_, ptrdiff_t rs, ptrdiff_t cs,
+                     ptrdiff_t width, void *packed_)
+{
+    const REAL *w = w_;
+    REAL *packed = packed_;
+    const VEC zero = V(set1)(0);
+    if (cs == 1) {
+        for (ptrdiff_t p = 0; p < k; p++, w += rs, packed += width) {
+            ptrdiff_t j = 0;
+            for (; j + LANES <= cols; j += LANES)
+                V(store)(packed + j, V(load)(w + j));
+            for (; j < width; j += LANES)
+                V(store)(packed + j, j < cols ? V(load_n)(w + j, cols - j, zero) : zero);
+        }
+        return;
+    }
+    /* Blocks of 16 rows: a cache line of a transposed w's column is used up while it is there. */
+    for (ptrdiff_t p0 = 0; p0 < k; p0 += 16) {
+        const ptrdiff_t rows = fnn_min(16, k - p0);
+        for (ptrdiff_t j = 0; j < cols; j++)
+            for (ptrdiff_t p = p0; p < p0 + rows; p++)
+                packed[p * width + j] = w[p * rs + j * cs];
+        for (ptrdiff_t p = p0; p < p0 + rows; p++)
+            for (ptrdiff_t j = cols; j < width; j++)
+                packed[p * width + j] = 0;
+    }
+}
+
+/* acc = start + x w for one tile whose columns of y are contiguous; rows and vectors are constants
+ * at every call, so that acc is registers. */
+FNN_INLINE void FN(tile)(const int rows, const int vectors, const fnn_panel *job, const REAL *x,
+                         REAL *y, ptrdiff_t y_rs)
+{
+    enum { MOST_ROWS = TILE_ROWS > 4 ? TILE_ROWS : 4 };
+    VEC acc[MOST_ROWS][8];
+    const ptrdiff_t last = job->cols - (vectors - 1) * LANES; /* lanes used of the last vector */
+    const VEC zero = V(set1)(0);
+
+    FNN_UNROLL
+    for (int v = 0; v < vectors; v++) {
+        const ptrdiff_t lanes = v == vectors - 1 ? last : LANES;
+        if (job->accumulate) {
+            FNN_UNROLL
+            for (int i = 0; i < rows; i++)
+                acc[i][v] = FN(get)(y + i * y_rs + v * LANES, lanes);
+        } else {
+            const REAL *bias = job->bias;
+            const VEC start = bias ? FN(get)(bias + v * LANES, lanes) : zero;
+            FNN_UNROLL
+            for (int i = 0; i < rows; i++)
+                acc[i][v] = start;
+        }
+    }
+
+    const REAL *w = job->w;
+    const ptrdiff_t x_rs = job->x_rs, x_cs = job->x_cs, w_rs = job->w_rs;
+    for (ptrdiff_t p = job->k; p > 0; p--, x += x_cs, w += w_rs) {
+        VEC w_p[8];
+        FNN_UNROLL
+        for (int v = 0; v < vectors; v++)
+            w_p[v] = V(load)(w + v * LANES);
+        FNN_UNROLL
+        for (int i = 0; i < rows; i++) {
+            const VEC x_ip = V(set1)(x[i * x_rs]);
+            FNN_UNROLL
+            for (int v = 0; v < vectors; v++)
+                acc[i][v] = V(fma)(x_ip, w_p[v], acc[i][v]);
+        }
+    }
+
+    FNN_UNROLL
+    for (int v = 0; v < vectors; v++) {
+        FNN_UNROLL
+        for (int i = 0; i < rows; i++) {
+            REAL *y_iv = y + i * y_rs + v * LANES;
+            FN(put)(y_iv, acc[i][v], v == vectors - 1 ? last : LANES);
+        }
+    }
+}
+
+/* The most rows of a tile of that many vectors; small batches have few rows and take wide tiles,
+ * to keep enough independent chains in flight. */
+FNN_INLINE ptrdiff_t FN(tile_rows)(int vectors)
+{
+    return vectors == 8 ? 1 : vectors == 4 && TILE_VECTORS != 4 ? 3 : TILE_ROWS;
+}
+
+#define TILE_CASE(r, vectors)                           \
+    case r:                                             \
+        if (r <= FN(tile_rows)(vectors))                \
+            FN(tile)(r, vectors, job, x, y, y_rs);      \
+        break;
+#define TILE_FUNCTION(vectors)                                                                 \
+    static void FNN_PASTE(FN(tiles_), vectors)(ptrdiff_t rows, const fnn_panel *job,           \
+                                               const REAL *x, REAL *y, ptrdiff_t y_rs)         \
+    {                                                                                          \
+        switch (rows) {                                                                        \
+            TILE_CASE(1, vectors)                                                              \
+            TILE_CASE(2, vectors)                                                              \
+            TILE_CASE(3, vectors)                                                              \
+            TILE_CASE(4, vectors)                                                              \
+            TILE_CASE(5, vectors)                                                              \
+            TILE_CASE(6, vectors)                                                              \
+            TILE_CASE(7, vectors)                                                              \
+            TILE_CASE(8, vectors)                                                              \
+            TILE_CASE(9, vectors)                                                              \
+            TILE_CASE(10, vectors)                                                             \
+            TILE_CASE(11, vectors)                                                             \
+            TILE_CASE(12, vectors)                                                             \
+            TILE_CASE(13, vectors)                                                             \
+            TILE_CASE(14, vectors)                                                             \
+        default: assert(!"tile too tall");                                                     \
+        }                                                                                      \
+    }
+TILE_FUNCTION(1)
+TILE_FUNCTION(2)
+TILE_FUNCTION(4)
+TILE_FUNCTION(8)
+#undef TILE_FUNCTION
+#undef TILE_CASE
+
+FNN_INLINE VEC FN(activate)(fnn_act act, VEC z)
+{
+    switch (act) {
+    case FNN_SIGMOID: return FN(sigmoid)(z);
+    case FNN_TANH: return FN(tanh)(z);
+    case FNN_RELU: return V(max)(V(set1)(0), z); /* NaN stays */
+    default: return z;
+    }
+}
+
+/* act'(z) from the output y = act(z); NaN in y stays. */
+FNN_INLINE VEC FN(slope)(fnn_act act, VEC y)
+{
+    const VEC one = V(set1)(1), zero = V(set1)(0);
+    switch (act) {
+    case FNN_SIGMOID: return V(fnma)(y, y, y);
+    case FNN_TANH: return V(fnma)(y, y, one);
+    case FNN_RELU: return V(select_lt)(zero, y, one, V(mul)(y, zero));
+    default: return one;
+    }
+}
+
+#define EPILOGUE_CASE(name)                                                                     \
+    case name:                                                                                  \
+        for (ptrdiff_t i = 0; i < rows; i++, y += y_rs)                                         \
+            EACH_VECTOR(j, lanes, cols)                                                         \
+                FN(put)(y + j, FN(activate)(name, FN(get)(y + j, lanes)), lanes);    \
+        break;
+
+/* y = act(y), the epilogue of the forward product. */
+static void FN(activate_rows)(fnn_act act, ptrdiff_t rows, ptrdiff_t cols, REAL *y, ptrdiff_t y_rs)
+{
+    switch (act) {
+        EPILOGUE_CASE(FNN_SIGMOID)
+        EPILOGUE_CASE(FNN_TANH)
+        EPILOGUE_CASE(FNN_RELU)
+    default: break;
+    }
+}
+#undef EPILOGUE_CASE
+
+/* y = y * act'(a), the epilogue of the backward product. */
+static void FN(scale_by_slope)(fnn_act act, ptrdiff_t rows, ptrdiff_t cols, const REAL *a,
+                               ptrdiff_t a_rs, REAL *y, ptrdiff_t y_rs)
+{
+    for (ptrdiff_t i = 0; i < rows; i++, y += y_rs, a += a_rs)
+        EACH_VECTOR(j, lanes, cols) {
+            const VEC slope = FN(slope)(act, FN(get)(a + j, lanes));
+            FN(put)(y + j, V(mul)(FN(get)(y + j, lanes), slope), lanes);
+        }
+}
+
+/* All rows of one panel, in tiles of nearly equal height. */
+static void FN(panel)(const fnn_panel *job)
+{
+    if (job->n == 0)
+        return;
+    void (*const tiles)(ptrdiff_t, const fnn_panel *, const REAL *, REAL *, ptrdiff_t) =
+        job->w_vectors == 8 ? FN(tiles_8)
+        : job->w_vectors == 4 ? FN(tiles_4)
+        : job->w_vectors == 2 ? FN(tiles_2) : FN(tiles_1);
+    const ptrdiff_t most = FN(tile_rows)(job->w_vectors);
+    const ptrdiff_t count = (job->n + most - 1) / most;
+    const ptrdiff_t rows = job->n / count, taller = job->n % count;
+    REAL bounce[TILE_ROWS * 8 * LANES]; /* for a y whose columns are not contiguous */
+    const bool direct = job->y_cs == 1;
+
+    const REAL *x = job->x, *a = job->a;
+    REAL *y = job->y;
+    for (ptrdiff_t t = 0; t < count; t++) {
+        const ptrdiff_t r = rows + (t < taller);
+        REAL *tile = direct ? y : bounce;
+        const ptrdiff_t tile_rs = direct ? job->y_rs : job->cols;
+        if (!direct && job->accumulate)
+            for (ptrdiff_t i = 0; i < r; i++)
+                for (ptrdiff_t j = 0; j < job->cols; j++)
+                    tile[i * tile_rs + j] = y[i * job->y_rs + j * job->y_cs];
+        tiles(r, job, x, tile, tile_rs);
+        FN(activate_rows)(job->act, r, job->cols, tile, tile_rs);
+        if (a) {
+            FN(scale_by_slope)(job->a_act, r, job->cols, a, job->a_rs, tile, tile_rs);
+            a += r * job->a_rs;
+        }
+        if (!direct)
+            for (ptrdiff_t i = 0; i < r; i++)
+                for (ptrdiff_t j = 0; j < job->cols; j++)
+                    y[i * job->y_rs + j * job->y_cs] = tile[i * tile_rs + j];
+        x += r * job->x_rs;
+        y += r * job->y_rs;
+    }
+}

@@ -1,0 +1,166 @@
+/* rows.inc.h -- elementwise maps and what is done row by row: softmax, the delta of a layer,
+ * column sums. */
+
+#define MAP_CASE(name, function)                                                     \
+    case name:                                                                       \
+        EACH_VECTOR(j, lanes, count)                                                 \
+            FN(put)(y + j, FN(function)(FN(get)(x + j, lanes)), lanes);   \
+        break;
+
+static void FN(map)(fnn_function fn, ptrdiff_t count, const void *x_, void *y_)
+{
+    const REAL *x = x_;
+    REAL *y = y_;
+    switch (fn) {
+        MAP_CASE(FNN_MAP_EXP, exp)
+        MAP_CASE(FNN_MAP_LOG1P, log1p)
+        MAP_CASE(FNN_MAP_SIGMOID, sigmoid)
+        MAP_CASE(FNN_MAP_TANH, tanh)
+    default: assert(!"no such function");
+    }
+}
+#undef MAP_CASE
+
+/* Sums over a row run in FNN_SUM_LANES lanes, as many vectors as that takes on this set. */
+enum { FN(SUM_VECTORS) = FNN_SUM_LANES / LANES };
+
+FNN_INLINE REAL FN(fold)(const VEC *acc)
+{
+    REAL lane[FNN_SUM_LANES];
+    FNN_UNROLL
+    for (int u = 0; u < FN(SUM_VECTORS); u++)
+        V(store)(lane + u * LANES, acc[u]);
+    for (int half = FNN_SUM_LANES / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; i++)
+            lane[i] += lane[i + half];
+    return lane[0];
+}
+
+FNN_INLINE REAL FN(row_max)(ptrdiff_t c, const REAL *z)
+{
+    ptrdiff_t j = 0;
+    REAL most = z[0];
+    if (c >= LANES) {
+        REAL lane[LANES];
+        VEC acc = V(load)(z);
+        for (j = LANES; j + LANES <= c; j += LANES)
+            acc = V(max)(acc, V(load)(z + j));
+        V(store)(lane, acc);
+        most = lane[0];
+        for (int i = 1; i < LANES; i++)
+            most = most > lane[i] ? most : lane[i];
+    }
+    for (; j < c; j++)
+        most = most > z[j] ? most : z[j];
+    return most;
+}
+
+/* e_j = exp(z_j - most), and their sum. Lanes past the end are minus infinity, so they add 0. */
+FNN_INLINE REAL FN(exp_row)(ptrdiff_t c, const REAL *z, REAL most_, REAL *e)
+{
+    const VEC most = V(set1)(most_), nothing = V(set1)((REAL)-INFINITY);
+    VEC acc[FN(SUM_VECTORS)];
+    FNN_UNROLL
+    for (int u = 0; u < FN(SUM_VECTORS); u++)
+        acc[u] = V(set1)(0);
+    for (ptrdiff_t j0 = 0; j0 < c; j0 += FNN_SUM_LANES) {
+        FNN_UNROLL
+        for (int u = 0; u < FN(SUM_VECTORS); u++) {
+            const ptrdiff_t j = j0 + u * LANES, lanes = fnn_min(LANES, c - j);
+            if (lanes <= 0)
+                continue;
+            const VEC d = V(sub)(V(load_n)(z + j, lanes, nothing), most);
+            const VEC e_j = FN(exp_nonpositive)(d);
+            FN(put)(e + j, e_j, lanes);
+            acc[u] = V(add)(acc[u], e_j);
+        }
+    }
+    return FN(fold)(acc);
+}
+
+static void FN(softmax)(ptrdiff_t n, ptrdiff_t c, const void *z_, ptrdiff_t z_rs, void *y_,
+                        ptrdiff_t y_rs)
+{
+    const REAL *z = z_;
+    REAL *y = y_;
+    for (ptrdiff_t i = 0; i < n; i++, z += z_rs, y += y_rs) {
+        const VEC sum = V(set1)(FN(exp_row)(c, z, FN(row_max)(c, z), y));
+        EACH_VECTOR(j, lanes, c)
+            FN(put)(y + j, V(div)(FN(get)(y + j, lanes), sum), lanes);
+    }
+}
+
+/* Forward: y = softmax(z). Backward: delta_j = y_j (dy_j - sum_i dy_i y_i). */
+FNN_INLINE void FN(softmax_delta)(ptrdiff_t m, const REAL *y, const REAL *dy, REAL *delta)
+{
+    double dot = 0;
+    for (ptrdiff_t j = 0; j < m; j++)
+        dot += (double)dy[j] * y[j];
+    for (ptrdiff_t j = 0; j < m; j++)
+        delta[j] = y[j] * (REAL)(dy[j] - dot);
+}
+
+/* Forward: y = act(z). Backward: delta = dy * act'(z), act' from y. */
+static void FN(delta)(fnn_act act, ptrdiff_t n, ptrdiff_t m, const void *y_, ptrdiff_t y_rs,
+                      const void *dy_, ptrdiff_t dy_rs, void *delta_, ptrdiff_t delta_rs)
+{
+    const REAL *y = y_, *dy = dy_;
+    REAL *delta = delta_;
+    for (ptrdiff_t i = 0; i < n; i++, y += y_rs, dy += dy_rs, delta += delta_rs) {
+        if (act == FNN_SOFTMAX) {
+            FN(softmax_delta)(m, y, dy, delta);
+            continue;
+        }
+        EACH_VECTOR(j, lanes, m) {
+            const VEC slope = FN(slope)(act, FN(get)(y + j, lanes));
+            FN(put)(delta + j, V(mul)(FN(get)(dy + j, lanes), slope), lanes);
+        }
+    }
+}
+
+/* sums_j = x_0j + x_1j + ..., in this order, four vectors of columns at a time. */
+static void FN(column_sums)(ptrdiff_t n, ptrdiff_t m, const void *x_, ptrdiff_t x_rs,
+                            bool accumulate, void *sums_)
+{
+    const REAL *x = x_;
+    REAL *sums = sums_;
+    const VEC zero = V(set1)(0);
+    for (ptrdiff_t j0 = 0; j0 < m; j0 += 4 * LANES) {
+        const ptrdiff_t cols = fnn_min(4 * LANES, m - j0);
+        VEC acc[4];
+        EACH_VECTOR(j, lanes, cols)
+            acc[j / LANES] = accumulate ? FN(get)(sums + j0 + j, lanes) : zero;
+        for (ptrdiff_t i = 0; i < n; i++)
+            EACH_VECTOR(j, lanes, cols)
+                acc[j / LANES] =
+                    V(add)(acc[j / LANES], FN(get)(x + i * x_rs + j0 + j, lanes));
+        EACH_VECTOR(j, lanes, cols)
+            FN(put)(sums + j0 + j, acc[j / LANES], lanes);
+    }
+}
+
+/* Rows are summed in REAL, in FNN_SUM_LANES lanes; the rows' sums in double. */
+static double FN(sum_of_squares)(ptrdiff_t n, ptrdiff_t m, const void *x_, ptrdiff_t x_rs)
+{
+    const REAL *x = x_;
+    const VEC zero = V(set1)(0);
+    double sum = 0;
+    for (ptrdiff_t i = 0; i < n; i++, x += x_rs) {
+        VEC acc[FN(SUM_VECTORS)];
+        FNN_UNROLL
+        for (int u = 0; u < FN(SUM_VECTORS); u++)
+            acc[u] = zero;
+        for (ptrdiff_t j0 = 0; j0 < m; j0 += FNN_SUM_LANES) {
+            FNN_UNROLL
+            for (int u = 0; u < FN(SUM_VECTORS); u++) {
+                const ptrdiff_t j = j0 + u * LANES, lanes = fnn_min(LANES, m - j);
+                if (lanes <= 0)
+                    continue;
+                const VEC x_j = FN(get)(x + j, lanes);
+                acc[u] = V(fma)(x_j, x_j, acc[u]);
+            }
+        }
+        sum += FN(fold)(acc);
+    }
+    return sum;
+}

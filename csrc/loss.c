@@ -1,0 +1,169 @@
+/* loss.c -- maps, softmax and losses: the rows of views brought to the row kernels. */
+#include "internal.h"
+
+/* A block of rows of `views` matrices of `cols` columns, from the shared workspace. */
+static void *take_rows(fnn_dtype dt, ptrdiff_t views, ptrdiff_t cols)
+{
+    size_t bytes = 0;
+    if (cols > PTRDIFF_MAX / (views * FNN_ROW_BLOCK)
+        || !fnn_reserve(&bytes, dt, views * FNN_ROW_BLOCK, cols))
+        return NULL;
+    return fnn_workspace_take(&fnn_shared_workspace, bytes);
+}
+
+static void give_rows(void *scratch) { fnn_workspace_give(&fnn_shared_workspace, scratch); }
+
+static bool in_place(fnn_in v) { return v.cs == 1 || v.cols <= 1; }
+
+/* Shapes and overlap of y = f(x), where y may be x itself. */
+static fnn_status check_elementwise(fnn_dtype dt, fnn_in x, fnn_out y)
+{
+    if (!fnn_has_shape(fnn_as_in(y), x.rows, x.cols))
+        return FNN_ESHAPE;
+    return fnn_check_out(dt, y, &x, fnn_same_view(x, fnn_as_in(y)) ? 0 : 1);
+}
+
+/* What is done to a block of rows of either function below. */
+typedef struct { const fnn_kernels *kn; fnn_function fn; } map_job;
+typedef void row_function(const map_job *job, ptrdiff_t n, ptrdiff_t c, const char *x,
+                          ptrdiff_t x_rs, char *y, ptrdiff_t y_rs, size_t size);
+
+static fnn_status each_row_block(fnn_dtype dt, const map_job *job, row_function *f, fnn_in x,
+                                 fnn_out y)
+{
+    char *scratch = NULL;
+    if (!in_place(x) || !in_place(fnn_as_in(y))) {
+        scratch = take_rows(dt, 2, x.cols);
+        if (!scratch)
+            return FNN_ENOMEM;
+    }
+    char *out_scratch = scratch ? scratch + FNN_ROW_BLOCK * (size_t)x.cols * fnn_sizeof(dt) : NULL;
+    for (ptrdiff_t i = 0; i < x.rows; i += FNN_ROW_BLOCK) {
+        const ptrdiff_t n = fnn_min(FNN_ROW_BLOCK, x.rows - i);
+        ptrdiff_t x_rs, y_rs;
+        const void *x_i = fnn_rows_in(dt, x, i, n, scratch, &x_rs);
+        void *y_i = fnn_rows_at(dt, y, i, out_scratch, &y_rs);
+        f(job, n, x.cols, x_i, x_rs, y_i, y_rs, fnn_sizeof(dt));
+        fnn_rows_back(dt, y, i, n, y_i);
+    }
+    give_rows(scratch);
+    return FNN_OK;
+}
+
+static void map_rows(const map_job *job, ptrdiff_t n, ptrdiff_t c, const char *x, ptrdiff_t x_rs,
+                     char *y, ptrdiff_t y_rs, size_t size)
+{
+    if (x_rs == c && y_rs == c) {
+        job->kn->map(job->fn, n * c, x, y);
+        return;
+    }
+    for (ptrdiff_t i = 0; i < n; i++)
+        job->kn->map(job->fn, c, x + i * x_rs * (ptrdiff_t)size, y + i * y_rs * (ptrdiff_t)size);
+}
+
+static void softmax_rows(const map_job *job, ptrdiff_t n, ptrdiff_t c, const char *x,
+                         ptrdiff_t x_rs, char *y, ptrdiff_t y_rs, size_t size)
+{
+    (void)size;
+    job->kn->softmax(n, c, x, x_rs, y, y_rs);
+}
+
+fnn_status fnn_map(fnn_dtype dt, fnn_function fn, fnn_in x, fnn_out y)
+{
+    const map_job job = { fnn_kernels_for(dt), fn };
+    if (!job.kn)
+        return FNN_EISA;
+    const fnn_status status = check_elementwise(dt, x, y);
+    return status ? status : each_row_block(dt, &job, map_rows, x, y);
+}
+
+fnn_status fnn_softmax(fnn_dtype dt, fnn_in z, fnn_out y)
+{
+    const map_job job = { .kn = fnn_kernels_for(dt) };
+    if (!job.kn)
+        return FNN_EISA;
+    if (z.cols == 0)
+        return FNN_ESHAPE;
+    const fnn_status status = check_elementwise(dt, z, y);
+    return status ? status : each_row_block(dt, &job, softmax_rows, z, y);
+}
+
+fnn_status fnn_check_targets(fnn_loss fn, fnn_targets y, ptrdiff_t n, ptrdiff_t c)
+{
+    if (!y.labels)
+        return fnn_has_shape(y.targets, n, c) ? FNN_OK : FNN_ESHAPE;
+    const int64_t classes = c == 1 && fn != FNN_SOFTMAX_CE ? 2 : c;
+    for (ptrdiff_t i = 0; i < n; i++)
+        if (y.labels[i] < 0 || y.labels[i] >= classes)
+            return FNN_EVALUE;
+    return FNN_OK;
+}
+
+double fnn_weight(fnn_dtype dt, fnn_targets y, ptrdiff_t i)
+{
+    if (!y.weights)
+        return 1;
+    return dt == FNN_F32 ? (double)((const float *)y.weights)[i] : ((const double *)y.weights)[i];
+}
+
+double fnn_loss_block(const fnn_kernels *kn, fnn_loss fn, const fnn_loss_rows *rows)
+{
+    switch (fn) {
+    case FNN_SOFTMAX_CE: return kn->softmax_ce(rows);
+    case FNN_SIGMOID_CE: return kn->sigmoid_ce(rows);
+    default: return kn->squared_error(rows);
+    }
+}
+
+static fnn_status check_loss(fnn_dtype dt, fnn_loss fn, fnn_in z, fnn_targets y, fnn_out dz)
+{
+    if (z.rows == 0 || z.cols == 0 || !fnn_has_shape(fnn_as_in(dz), z.rows, z.cols))
+        return FNN_ESHAPE;
+    const fnn_status status = fnn_check_targets(fn, y, z.rows, z.cols);
+    if (status)
+        return status;
+    const fnn_in weights = { y.weights, 1, z.rows, z.rows, 1 };
+    const fnn_in inputs[] = { z, y.labels ? (fnn_in){ 0 } : y.targets, weights };
+    return fnn_check_out(dt, dz, inputs, 3);
+}
+
+fnn_status fnn_loss_gradient(fnn_dtype dt, fnn_loss fn, fnn_in z, fnn_targets y, double *loss,
+                             fnn_out dz)
+{
+    const fnn_kernels *kn = fnn_kernels_for(dt);
+    if (!kn)
+        return FNN_EISA;
+    const fnn_status status = check_loss(dt, fn, z, y, dz);
+    if (status)
+        return status;
+    double sum_of_weights = 0;
+    for (ptrdiff_t i = 0; i < z.rows; i++)
+        sum_of_weights += fnn_weight(dt, y, i);
+    if (!(sum_of_weights > 0))
+        return FNN_EVALUE;
+
+    char *scratch = NULL;
+    if (!in_place(z) || !in_place(fnn_as_in(dz)) || !(y.labels || in_place(y.targets))) {
+        scratch = take_rows(dt, 3, z.cols);
+        if (!scratch)
+            return FNN_ENOMEM;
+    }
+    const size_t block = scratch ? FNN_ROW_BLOCK * (size_t)z.cols * fnn_sizeof(dt) : 0;
+    double sum = 0;
+    for (ptrdiff_t i = 0; i < z.rows; i += FNN_ROW_BLOCK) {
+        const ptrdiff_t n = fnn_min(FNN_ROW_BLOCK, z.rows - i);
+        fnn_loss_rows rows = { .n = n, .c = z.cols, .scale = 1 / sum_of_weights };
+        rows.z = fnn_rows_in(dt, z, i, n, scratch, &rows.z_rs);
+        if (y.labels)
+            rows.labels = y.labels + i;
+        else
+            rows.targets = fnn_rows_in(dt, y.targets, i, n, scratch + block, &rows.targets_rs);
+        rows.weights = y.weights ? fnn_at(dt, y.weights, i) : NULL;
+        rows.dz = fnn_rows_at(dt, dz, i, scratch + 2 * block, &rows.dz_rs);
+        sum += fnn_loss_block(kn, fn, &rows);
+        fnn_rows_back(dt, dz, i, n, rows.dz);
+    }
+    give_rows(scratch);
+    *loss = sum / sum_of_weights;
+    return FNN_OK;
+}
