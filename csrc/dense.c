@@ -261,10 +261,8 @@ fnn_status fnn_dense_backward(fnn_dtype dt, fnn_act act, fnn_in x, fnn_in w, fnn
         const void *y_i = fnn_rows_in(dt, y, i, r, y_rows, &y_rs);
         const void *dy_i = fnn_rows_in(dt, dy, i, r, dy_rows, &dy_rs);
         kn->delta(act, r, m, y_i, y_rs, dy_i, dy_rs, delta, ld);
-        const fnn_in x_i = { fnn_at(dt, x.data, i * x.rs), r, k, x.rs, x.cs };
-        fnn_out dx_i = { 0 };
-        if (dx.data)
-            dx_i = (fnn_out){ fnn_at_out(dt, dx.data, i * dx.rs), r, k, dx.rs, dx.cs };
+        const fnn_in x_i = fnn_slice(dt, x, i, r);
+        const fnn_out dx_i = dx.data ? fnn_slice_out(dt, dx, i, r) : dx;
         fnn_backward_products(kn, dt, x_i, (fnn_in){ delta, r, m, ld, 1 }, &rhs, i > 0,
                               (fnn_in){ 0 }, FNN_IDENTITY, dx_i, dw, db.data ? sums : NULL);
         i += r;

@@ -56,6 +56,16 @@ FNN_INLINE fnn_in fnn_as_in(fnn_out v)
     return (fnn_in){ v.data, v.rows, v.cols, v.rs, v.cs };
 }
 
+/* Rows i .. i + n - 1. */
+FNN_INLINE fnn_in fnn_slice(fnn_dtype dt, fnn_in v, ptrdiff_t i, ptrdiff_t n)
+{
+    return (fnn_in){ fnn_at(dt, v.data, i * v.rs), n, v.cols, v.rs, v.cs };
+}
+FNN_INLINE fnn_out fnn_slice_out(fnn_dtype dt, fnn_out v, ptrdiff_t i, ptrdiff_t n)
+{
+    return (fnn_out){ fnn_at_out(dt, v.data, i * v.rs), n, v.cols, v.rs, v.cs };
+}
+
 /* ---- what kernels are given --------------------------------------------------------------- */
 
 /* The longest reductions over a row (sums of exponentials, of squares) run in this many lanes,

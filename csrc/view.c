@@ -88,15 +88,10 @@ void fnn_copy(fnn_dtype dt, fnn_in from, fnn_out to)
     }
 }
 
-static fnn_in rows_of(fnn_dtype dt, fnn_in v, ptrdiff_t i, ptrdiff_t n)
-{
-    return (fnn_in){ fnn_at(dt, v.data, i * v.rs), n, v.cols, v.rs, v.cs };
-}
-
 const void *fnn_rows_in(fnn_dtype dt, fnn_in v, ptrdiff_t i, ptrdiff_t n, void *scratch,
                         ptrdiff_t *rs)
 {
-    const fnn_in rows = rows_of(dt, v, i, n);
+    const fnn_in rows = fnn_slice(dt, v, i, n);
     if (v.cs == 1 || v.cols <= 1) {
         *rs = v.rs;
         return rows.data;
@@ -117,6 +112,5 @@ void fnn_rows_back(fnn_dtype dt, fnn_out v, ptrdiff_t i, ptrdiff_t n, const void
 {
     if (v.cs == 1 || v.cols <= 1)
         return;
-    fnn_copy(dt, (fnn_in){ scratch, n, v.cols, v.cols, 1 },
-             (fnn_out){ fnn_at_out(dt, v.data, i * v.rs), n, v.cols, v.rs, v.cs });
+    fnn_copy(dt, (fnn_in){ scratch, n, v.cols, v.cols, 1 }, fnn_slice_out(dt, v, i, n));
 }

@@ -1,0 +1,336 @@
+/* training.c -- gradients of a network's loss, and epochs of minibatches. */
+#include "network.h"
+
+#include <string.h>
+#include <time.h>
+
+/* The rows that a gradient is over: x and its targets, in the order given or as they lie. */
+typedef struct {
+    fnn_in x;
+    fnn_targets y;
+    const int64_t *order; /* NULL: 0, 1, 2, ... */
+    ptrdiff_t count;
+} samples;
+
+static ptrdiff_t sample(const samples *s, ptrdiff_t i) { return s->order ? s->order[i] : i; }
+
+static double sum_of_weights(fnn_dtype dt, const samples *s, ptrdiff_t begin, ptrdiff_t end)
+{
+    double sum = 0;
+    for (ptrdiff_t i = begin; i < end; i++)
+        sum += fnn_weight(dt, s->y, sample(s, i));
+    return sum;
+}
+
+/* The parts of the workspace that a gradient is computed in, for blocks of up to `rows` rows. */
+typedef struct {
+    char *memory;
+    ptrdiff_t rows;
+    ptrdiff_t x_ld;
+    void *gradient;                    /* in the parameters' layout */
+    void *x;                           /* gathered rows, x_ld apart */
+    void *labels, *targets, *weights;  /* theirs; labels are int64 */
+    void *activations, *delta[2];
+    void *w_t;                         /* fnn_rhs [layers]: transposed weights, [0] unused */
+    char *packed;                      /* where those are packed */
+} scratch;
+
+static fnn_in transposed_weight(const fnn_network *net, ptrdiff_t l)
+{
+    const fnn_out w = fnn_network_weight(net, l);
+    return (fnn_in){ w.data, w.cols, w.rows, w.cs, w.rs };
+}
+
+static bool take_scratch(fnn_network *net, const fnn_kernels *kn, ptrdiff_t rows, scratch *s)
+{
+    const fnn_dtype dt = net->dt;
+    const ptrdiff_t m = net->layer[net->layers - 1].m;
+    s->rows = rows;
+    s->x_ld = fnn_leading(dt, net->inputs);
+    /* The parts, in their order; int64 labels are as large as doubles. */
+    const struct { void **at; fnn_dtype dt; ptrdiff_t a, b; } parts[] = {
+        { &s->gradient, dt, 1, net->parameters },
+        { &s->x, dt, rows, s->x_ld },
+        { &s->labels, FNN_F64, rows, 1 },
+        { &s->targets, dt, rows, m },
+        { &s->weights, dt, rows, 1 },
+        { &s->activations, dt, 1, net->activations },
+        { &s->delta[0], dt, rows, net->widest },
+        { &s->delta[1], dt, rows, net->widest },
+        { &s->w_t, FNN_F64, net->layers, sizeof(fnn_rhs) / sizeof(double) + 1 },
+    };
+    enum { PARTS = sizeof parts / sizeof *parts };
+    size_t bytes = 0;
+    bool ok = s->x_ld >= net->inputs;
+    for (int i = 0; ok && i < PARTS; i++)
+        ok = fnn_reserve(&bytes, parts[i].dt, parts[i].a, parts[i].b);
+    for (ptrdiff_t l = 1; ok && l < net->layers; l++)
+        ok = fnn_rhs_reserve(kn, dt, rows, transposed_weight(net, l), net->layer[l].k, &bytes);
+    s->memory = ok ? fnn_workspace_take(&net->workspace, bytes) : NULL;
+    if (!s->memory)
+        return false;
+    char *cursor = s->memory;
+    for (int i = 0; i < PARTS; i++)
+        *parts[i].at = fnn_part(&cursor, parts[i].dt, parts[i].a, parts[i].b);
+    s->packed = cursor;
+    memset(s->gradient, 0, (size_t)net->parameters * fnn_sizeof(dt)); /* its padding stays zero */
+    return true;
+}
+
+/* Bring rows i .. i + n - 1 of the samples together; returns x and fills in the rest. */
+static fnn_in gather(const fnn_network *net, const samples *from, ptrdiff_t i, ptrdiff_t n,
+                     scratch *s, fnn_loss_rows *rows)
+{
+    const fnn_dtype dt = net->dt;
+    const ptrdiff_t c = rows->c;
+    const fnn_out x = { s->x, n, net->inputs, s->x_ld, 1 }, targets = { s->targets, n, c, c, 1 };
+    rows->n = n;
+    rows->labels = from->y.labels ? s->labels : NULL;
+    rows->targets = targets.data;
+    rows->targets_rs = targets.rs;
+    rows->weights = from->y.weights ? s->weights : NULL;
+    for (ptrdiff_t r = 0; r < n; r++) {
+        const ptrdiff_t at = sample(from, i + r);
+        if (from->y.labels)
+            ((int64_t *)s->labels)[r] = from->y.labels[at];
+        else
+            fnn_copy(dt, fnn_slice(dt, from->y.targets, at, 1), fnn_slice_out(dt, targets, r, 1));
+        if (from->y.weights)
+            memcpy(fnn_at_out(dt, s->weights, r), fnn_at(dt, from->y.weights, at), fnn_sizeof(dt));
+        if (from->order)
+            fnn_copy(dt, fnn_slice(dt, from->x, at, 1), fnn_slice_out(dt, x, r, 1));
+    }
+    return from->order ? fnn_as_in(x) : fnn_slice(dt, from->x, i, n);
+}
+
+static fnn_out hidden(const fnn_network *net, const scratch *s, ptrdiff_t l, ptrdiff_t n)
+{
+    return fnn_activation_at(net, fnn_at_out(net->dt, s->activations, net->layer[l].activation), l, n);
+}
+
+/* Forward and backward for the rows x; adds to the gradient unless they are the first of their
+ * batch. Returns the sum of the weighted losses. */
+static double block_gradient(const fnn_network *net, const fnn_kernels *kn, fnn_in x,
+                             fnn_loss_rows *rows, bool first, scratch *s)
+{
+    const ptrdiff_t last = net->layers - 1, n = x.rows;
+    const fnn_rhs *w_t = s->w_t;
+    for (ptrdiff_t l = 0; l < last; l++)
+        fnn_layer_forward(net, kn, l, net->layer[l].act, l ? fnn_as_in(hidden(net, s, l - 1, n)) : x,
+                      hidden(net, s, l, n));
+    const fnn_out z = fnn_activation_at(net, s->delta[1], last, n);
+    fnn_layer_forward(net, kn, last, FNN_IDENTITY, last ? fnn_as_in(hidden(net, s, last - 1, n)) : x,
+                  z);
+    fnn_out delta = fnn_activation_at(net, s->delta[0], last, n);
+    rows->z = z.data;
+    rows->dz = delta.data;
+    rows->z_rs = rows->dz_rs = z.rs;
+    const double sum = fnn_loss_block(kn, net->loss, rows);
+
+    for (ptrdiff_t l = last; l >= 0; l--) {
+        /* forward: a_l = act(a_{l-1} w_l + b_l); z, in delta[1], is no longer needed */
+        fnn_in below = x, slope_of = { 0 };
+        fnn_out dx = { 0 };
+        if (l > 0) {
+            below = slope_of = fnn_as_in(hidden(net, s, l - 1, n));
+            dx = fnn_activation_at(net, s->delta[(last - l + 1) % 2], l - 1, n);
+        }
+        fnn_backward_products(kn, net->dt, below, fnn_as_in(delta), &w_t[l], !first, slope_of,
+                              l > 0 ? net->layer[l - 1].act : FNN_IDENTITY, dx,
+                              fnn_weight_in(net, s->gradient, l), fnn_bias_in(net, s->gradient, l).data);
+        delta = dx;
+    }
+    return sum;
+}
+
+/* When to ask the caller whether to go on. */
+typedef struct {
+    fnn_poll ask;
+    void *context;
+    double asked; /* seconds on the clock */
+} poll;
+
+static bool stop_wanted(poll *p)
+{
+    enum { EVERY_MS = 50 };
+    if (!p->ask)
+        return false;
+    struct timespec now;
+    timespec_get(&now, TIME_UTC);
+    const double seconds = (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+    if (fabs(seconds - p->asked) < 1e-3 * EVERY_MS)
+        return false;
+    p->asked = seconds;
+    return p->ask(p->context) != 0;
+}
+
+/* Loss and gradient over samples begin .. end - 1, whose weights sum to `weight`. */
+static fnn_status batch_gradient(const fnn_network *net, const fnn_kernels *kn,
+                                 const samples *from, ptrdiff_t begin, ptrdiff_t end,
+                                 double weight, double alpha, poll *p, scratch *s, double *loss)
+{
+    char *cursor = s->packed;
+    fnn_rhs *w_t = s->w_t;
+    for (ptrdiff_t l = 1; l < net->layers; l++)
+        w_t[l] = fnn_rhs_prepare(kn, net->dt, s->rows, transposed_weight(net, l),
+                                    net->layer[l].k, &cursor);
+    double sum = 0;
+    for (ptrdiff_t i = begin; i < end; i += s->rows) {
+        if (stop_wanted(p))
+            return FNN_ESTOPPED;
+        fnn_loss_rows rows = { .c = net->layer[net->layers - 1].m, .scale = 1 / weight };
+        const fnn_in x = gather(net, from, i, fnn_min(s->rows, end - i), s, &rows);
+        sum += block_gradient(net, kn, x, &rows, i == begin, s);
+    }
+    double squares = 0;
+    for (ptrdiff_t l = 0; alpha > 0 && l < net->layers; l++) {
+        const fnn_out w = fnn_network_weight(net, l);
+        squares += kn->sum_of_squares(w.rows, w.cols, w.data, w.rs);
+    }
+    *loss = sum / weight + 0.5 * alpha * squares;
+    return FNN_OK;
+}
+
+static fnn_status check_samples(const fnn_network *net, const samples *s)
+{
+    if (net->loss == FNN_NLOSS || s->x.cols != net->inputs || s->count == 0)
+        return FNN_ESHAPE;
+    for (ptrdiff_t i = 0; s->order && i < s->count; i++)
+        if (s->order[i] < 0 || s->order[i] >= s->x.rows)
+            return FNN_EVALUE;
+    const fnn_status status =
+        fnn_check_targets(net->loss, s->y, s->x.rows, net->layer[net->layers - 1].m);
+    if (status)
+        return status;
+    return sum_of_weights(net->dt, s, 0, s->count) > 0 ? FNN_OK : FNN_EVALUE;
+}
+
+fnn_status fnn_network_gradients(fnn_network *net, fnn_in x, fnn_targets y, double alpha,
+                                 double *loss, const fnn_out *dw, const fnn_out *db)
+{
+    const fnn_dtype dt = net->dt;
+    const fnn_kernels *kn = fnn_kernels_for(dt);
+    if (!kn)
+        return FNN_EISA;
+    const samples all = { .x = x, .y = y, .count = x.rows };
+    fnn_status status = check_samples(net, &all);
+    for (ptrdiff_t l = 0; !status && l < net->layers; l++)
+        if (!fnn_has_shape(fnn_as_in(dw[l]), net->layer[l].k, net->layer[l].m)
+            || !fnn_has_shape(fnn_as_in(db[l]), 1, net->layer[l].m))
+            status = FNN_ESHAPE;
+    if (status)
+        return status;
+    scratch s;
+    if (!take_scratch(net, kn, fnn_min(net->block_rows, x.rows), &s))
+        return FNN_ENOMEM;
+    status = batch_gradient(net, kn, &all, 0, x.rows, sum_of_weights(dt, &all, 0, x.rows), alpha,
+                            &(poll){ 0 }, &s, loss);
+    /* dw += alpha w is a step of gradient descent from dw, along w, at the rate -alpha. */
+    fnn_optimizer l2 = fnn_optimizer_init(FNN_SGD, -alpha, 0, 0);
+    for (ptrdiff_t l = 0; l < net->layers; l++) {
+        const fnn_out w = fnn_network_weight(net, l), g = fnn_weight_in(net, s.gradient, l);
+        if (alpha > 0)
+            kn->update(&l2, w.rows * w.rs, g.data, w.data, NULL, NULL);
+        fnn_copy(dt, fnn_as_in(g), dw[l]);
+        fnn_copy(dt, fnn_as_in(fnn_bias_in(net, s.gradient, l)), db[l]);
+    }
+    fnn_workspace_give(&net->workspace, s.memory);
+    return status;
+}
+
+/* ---- training ----------------------------------------------------------------------------- */
+
+struct fnn_training {
+    fnn_network *net;
+    fnn_optimizer opt;
+    ptrdiff_t batch_size;
+    void *state[2];
+};
+
+fnn_status fnn_training_new(fnn_network *net, fnn_optimizer opt, ptrdiff_t batch_size,
+                            fnn_training **out)
+{
+    if (batch_size < 1 || net->loss == FNN_NLOSS)
+        return FNN_ESHAPE;
+    fnn_training *t = fnn_alloc(sizeof *t);
+    if (!t)
+        return FNN_ENOMEM;
+    *t = (fnn_training){ .net = net, .opt = opt, .batch_size = batch_size };
+    const int states = opt.solver == FNN_ADAM ? 2 : opt.solver == FNN_SGD ? 0 : 1;
+    for (int i = 0; i < states; i++) {
+        t->state[i] = fnn_alloc((size_t)net->parameters * fnn_sizeof(net->dt));
+        if (!t->state[i]) {
+            fnn_training_free(t);
+            return FNN_ENOMEM;
+        }
+    }
+    *out = t;
+    return FNN_OK;
+}
+
+void fnn_training_free(fnn_training *t)
+{
+    if (!t)
+        return;
+    fnn_free(t->state[0]);
+    fnn_free(t->state[1]);
+    fnn_free(t);
+}
+
+/* One step of the optimiser; biases are not penalised. */
+static void step(fnn_training *t, const fnn_kernels *kn, const void *gradient)
+{
+    fnn_network *net = t->net;
+    fnn_optimizer_advance(&t->opt);
+    fnn_optimizer unpenalised = t->opt;
+    unpenalised.alpha = 0;
+    for (ptrdiff_t l = 0; l < net->layers; l++) {
+        const fnn_layer *at = &net->layer[l];
+        const ptrdiff_t starts[] = { at->w, at->b }, counts[] = { at->b - at->w, at->ld };
+        for (int part = 0; part < 2; part++) {
+            void *state[2];
+            for (int i = 0; i < 2; i++)
+                state[i] = t->state[i] ? fnn_at_out(net->dt, t->state[i], starts[part]) : NULL;
+            kn->update(part ? &unpenalised : &t->opt, counts[part],
+                       fnn_at_out(net->dt, net->memory, starts[part]),
+                       fnn_at(net->dt, gradient, starts[part]), state[0], state[1]);
+        }
+    }
+}
+
+fnn_status fnn_training_epoch(fnn_training *t, fnn_in x, fnn_targets y, const int64_t *order,
+                              ptrdiff_t count, fnn_poll ask, void *context, double *loss)
+{
+    fnn_network *net = t->net;
+    const fnn_kernels *kn = fnn_kernels_for(net->dt);
+    if (!kn)
+        return FNN_EISA;
+    const samples all = { .x = x, .y = y, .order = order, .count = count };
+    fnn_status status = check_samples(net, &all);
+    if (status)
+        return status;
+    scratch s;
+    if (!take_scratch(net, kn, fnn_min(net->block_rows, fnn_min(t->batch_size, count)), &s))
+        return FNN_ENOMEM;
+
+    poll p = { .ask = ask, .context = context };
+    const double total = sum_of_weights(net->dt, &all, 0, count);
+    *loss = 0;
+    for (ptrdiff_t begin = 0, end; begin < count; begin = end) {
+        end = count - begin > t->batch_size ? begin + t->batch_size : count;
+        const double weight = sum_of_weights(net->dt, &all, begin, end);
+        if (!(weight > 0))
+            continue;
+        double batch_loss;
+        status = batch_gradient(net, kn, &all, begin, end, weight, t->opt.alpha, &p, &s,
+                                &batch_loss);
+        if (status)
+            break;
+        *loss = isfinite(batch_loss) ? *loss + batch_loss * weight / total : batch_loss;
+        if (!isfinite(batch_loss))
+            break;
+        step(t, kn, s.gradient);
+    }
+    fnn_workspace_give(&net->workspace, s.memory);
+    return status;
+}
