@@ -204,20 +204,12 @@ static fnn_status check_backward(fnn_dtype dt, fnn_in x, fnn_in w, fnn_in y, fnn
     return FNN_OK;
 }
 
-void fnn_backward_products(const fnn_kernels *kn, fnn_dtype dt, fnn_in x, fnn_in delta,
-                           const fnn_rhs *w_t, bool accumulate, fnn_in a, fnn_act a_act,
-                           fnn_out dx, fnn_out dw, void *db)
+void fnn_weight_gradient(const fnn_kernels *kn, fnn_dtype dt, fnn_in x, fnn_in delta,
+                         bool accumulate, fnn_out dw)
 {
-    if (db) /* forward: z = x w + b */
-        kn->column_sums(delta.rows, delta.cols, delta.data, delta.rs, accumulate, db);
-    if (dw.data) {
-        const fnn_in x_t = { x.data, x.cols, x.rows, x.cs, x.rs };
-        fnn_multiply(kn, dt, &(fnn_product){ .x = x_t, .w = fnn_rhs_direct(kn, x.cols, delta),
-                                             .y = dw, .accumulate = accumulate });
-    }
-    if (dx.data)
-        fnn_multiply(kn, dt, &(fnn_product){ .x = delta, .w = *w_t, .y = dx, .a = a,
-                                             .a_act = a_act });
+    const fnn_in x_t = { x.data, x.cols, x.rows, x.cs, x.rs };
+    fnn_multiply(kn, dt, &(fnn_product){ .x = x_t, .w = fnn_rhs_direct(kn, x.cols, delta),
+                                         .y = dw, .accumulate = accumulate });
 }
 
 /* Rows are taken in blocks, so that delta needs little memory; as each element of dw and db is a
@@ -261,10 +253,15 @@ fnn_status fnn_dense_backward(fnn_dtype dt, fnn_act act, fnn_in x, fnn_in w, fnn
         const void *y_i = fnn_rows_in(dt, y, i, r, y_rows, &y_rs);
         const void *dy_i = fnn_rows_in(dt, dy, i, r, dy_rows, &dy_rs);
         kn->delta(act, r, m, y_i, y_rs, dy_i, dy_rs, delta, ld);
-        const fnn_in x_i = fnn_slice(dt, x, i, r);
-        const fnn_out dx_i = dx.data ? fnn_slice_out(dt, dx, i, r) : dx;
-        fnn_backward_products(kn, dt, x_i, (fnn_in){ delta, r, m, ld, 1 }, &rhs, i > 0,
-                              (fnn_in){ 0 }, FNN_IDENTITY, dx_i, dw, db.data ? sums : NULL);
+        const fnn_in delta_i = { delta, r, m, ld, 1 };
+        /* forward: y = act(x w + b) */
+        if (db.data)
+            kn->column_sums(r, m, delta, ld, i > 0, sums);
+        if (dw.data)
+            fnn_weight_gradient(kn, dt, fnn_slice(dt, x, i, r), delta_i, i > 0, dw);
+        if (dx.data)
+            fnn_multiply(kn, dt, &(fnn_product){ .x = delta_i, .w = rhs,
+                                                 .y = fnn_slice_out(dt, dx, i, r) });
         i += r;
     } while (i < n);
     if (db.data)

@@ -182,12 +182,10 @@ fnn_rhs fnn_rhs_prepare(const fnn_kernels *kn, fnn_dtype dt, ptrdiff_t n, fnn_in
 fnn_rhs fnn_rhs_direct(const fnn_kernels *kn, ptrdiff_t n, fnn_in w);
 void fnn_multiply(const fnn_kernels *kn, fnn_dtype dt, const fnn_product *p);
 
-/* dx = (delta w^T) * a_act'(a), dw = x^T delta, db = column sums of delta (the latter two added to
- * what is there if `accumulate`); any may be NULL. delta's columns are contiguous and readable up
- * to a whole number of cache lines, w_t is the transposed w. */
-void fnn_backward_products(const fnn_kernels *kn, fnn_dtype dt, fnn_in x, fnn_in delta,
-                           const fnn_rhs *w_t, bool accumulate, fnn_in a, fnn_act a_act,
-                           fnn_out dx, fnn_out dw, void *db);
+/* dw = x^T delta, added to what is there if `accumulate`. delta's columns are contiguous and
+ * readable to whole cache lines. */
+void fnn_weight_gradient(const fnn_kernels *kn, fnn_dtype dt, fnn_in x, fnn_in delta,
+                         bool accumulate, fnn_out dw);
 
 /* The row stride for rows of `cols` elements: whole cache lines, of an odd number where there are
  * many, so that neighbouring rows do not compete for the same places of a cache. Below cols on

@@ -17,23 +17,37 @@ static ptrdiff_t sample(const samples *s, ptrdiff_t i) { return s->order ? s->or
 static double sum_of_weights(fnn_dtype dt, const samples *s, ptrdiff_t begin, ptrdiff_t end)
 {
     double sum = 0;
-    for (ptrdiff_t i = begin; i < end; i++)
+    for (ptrdiff_t i = begin; s->y.weights && i < end; i++)
         sum += fnn_weight(dt, s->y, sample(s, i));
-    return sum;
+    return s->y.weights ? sum : (double)(end - begin);
 }
+
+/* What a layer needs for its part of a gradient. Where an update follows at once, only a chunk of
+ * the rows of dw is kept, small enough to stay in the first-level cache in between. */
+typedef struct {
+    fnn_rhs w_t; /* the transposed weights, packed; not of the first layer */
+    void *dw, *db;
+    ptrdiff_t dw_rows, chunk_rows;
+} layer_scratch;
+
+enum { CHUNK_BYTES = 16 << 10 };
 
 /* The parts of the workspace that a gradient is computed in, for blocks of up to `rows` rows. */
 typedef struct {
     char *memory;
     ptrdiff_t rows;
     ptrdiff_t x_ld;
-    void *gradient;                    /* in the parameters' layout */
     void *x;                           /* gathered rows, x_ld apart */
     void *labels, *targets, *weights;  /* theirs; labels are int64 */
     void *activations, *delta[2];
-    void *w_t;                         /* fnn_rhs [layers]: transposed weights, [0] unused */
-    char *packed;                      /* where those are packed */
+    void *layers;                      /* layer_scratch, one for each layer */
+    char *packed;                      /* where the layers' w_t are packed */
 } scratch;
+
+static layer_scratch *at_layer(const scratch *s, ptrdiff_t l)
+{
+    return (layer_scratch *)s->layers + l;
+}
 
 static fnn_in transposed_weight(const fnn_network *net, ptrdiff_t l)
 {
@@ -41,7 +55,16 @@ static fnn_in transposed_weight(const fnn_network *net, ptrdiff_t l)
     return (fnn_in){ w.data, w.cols, w.rows, w.cs, w.rs };
 }
 
-static bool take_scratch(fnn_network *net, const fnn_kernels *kn, ptrdiff_t rows, scratch *s)
+static ptrdiff_t chunk_rows(const fnn_network *net, const fnn_kernels *kn, ptrdiff_t l)
+{
+    const ptrdiff_t row_bytes = net->layer[l].ld * (ptrdiff_t)fnn_sizeof(net->dt);
+    const ptrdiff_t rows = fnn_round_up(CHUNK_BYTES / row_bytes + 1, kn->tile_rows);
+    return fnn_min(rows, net->layer[l].k);
+}
+
+/* `whole`: keep all of every dw, for gradients that are delivered or gathered from many blocks. */
+static bool take_scratch(fnn_network *net, const fnn_kernels *kn, ptrdiff_t rows, bool whole,
+                         scratch *s)
 {
     const fnn_dtype dt = net->dt;
     const ptrdiff_t m = net->layer[net->layers - 1].m;
@@ -49,7 +72,6 @@ static bool take_scratch(fnn_network *net, const fnn_kernels *kn, ptrdiff_t rows
     s->x_ld = fnn_leading(dt, net->inputs);
     /* The parts, in their order; int64 labels are as large as doubles. */
     const struct { void **at; fnn_dtype dt; ptrdiff_t a, b; } parts[] = {
-        { &s->gradient, dt, 1, net->parameters },
         { &s->x, dt, rows, s->x_ld },
         { &s->labels, FNN_F64, rows, 1 },
         { &s->targets, dt, rows, m },
@@ -57,29 +79,43 @@ static bool take_scratch(fnn_network *net, const fnn_kernels *kn, ptrdiff_t rows
         { &s->activations, dt, 1, net->activations },
         { &s->delta[0], dt, rows, net->widest },
         { &s->delta[1], dt, rows, net->widest },
-        { &s->w_t, FNN_F64, net->layers, sizeof(fnn_rhs) / sizeof(double) + 1 },
+        { &s->layers, FNN_F64, net->layers, sizeof(layer_scratch) / sizeof(double) + 1 },
     };
     enum { PARTS = sizeof parts / sizeof *parts };
     size_t bytes = 0;
     bool ok = s->x_ld >= net->inputs;
     for (int i = 0; ok && i < PARTS; i++)
         ok = fnn_reserve(&bytes, parts[i].dt, parts[i].a, parts[i].b);
-    for (ptrdiff_t l = 1; ok && l < net->layers; l++)
-        ok = fnn_rhs_reserve(kn, dt, rows, transposed_weight(net, l), net->layer[l].k, &bytes);
+    for (ptrdiff_t l = 0; ok && l < net->layers; l++) {
+        const fnn_layer *at = &net->layer[l];
+        const ptrdiff_t dw_rows = whole ? at->k : chunk_rows(net, kn, l);
+        ok = fnn_reserve(&bytes, dt, dw_rows, at->ld) && fnn_reserve(&bytes, dt, 1, at->ld)
+          && (l == 0
+              || fnn_rhs_reserve(kn, dt, rows, transposed_weight(net, l), at->k, &bytes));
+    }
     s->memory = ok ? fnn_workspace_take(&net->workspace, bytes) : NULL;
     if (!s->memory)
         return false;
     char *cursor = s->memory;
     for (int i = 0; i < PARTS; i++)
         *parts[i].at = fnn_part(&cursor, parts[i].dt, parts[i].a, parts[i].b);
+    for (ptrdiff_t l = 0; l < net->layers; l++) {
+        const fnn_layer *at = &net->layer[l];
+        layer_scratch *ls = at_layer(s, l);
+        ls->chunk_rows = chunk_rows(net, kn, l);
+        ls->dw_rows = whole ? at->k : ls->chunk_rows;
+        char *begin = cursor;
+        ls->dw = fnn_part(&cursor, dt, ls->dw_rows, at->ld);
+        ls->db = fnn_part(&cursor, dt, 1, at->ld);
+        memset(begin, 0, (size_t)(cursor - begin)); /* the padding stays zero */
+    }
     s->packed = cursor;
-    memset(s->gradient, 0, (size_t)net->parameters * fnn_sizeof(dt)); /* its padding stays zero */
     return true;
 }
 
 /* Bring rows i .. i + n - 1 of the samples together; returns x and fills in the rest. */
 static fnn_in gather(const fnn_network *net, const samples *from, ptrdiff_t i, ptrdiff_t n,
-                     scratch *s, fnn_loss_rows *rows)
+                     const scratch *s, fnn_loss_rows *rows)
 {
     const fnn_dtype dt = net->dt;
     const ptrdiff_t c = rows->c;
@@ -108,39 +144,77 @@ static fnn_out hidden(const fnn_network *net, const scratch *s, ptrdiff_t l, ptr
     return fnn_activation_at(net, fnn_at_out(net->dt, s->activations, net->layer[l].activation), l, n);
 }
 
-/* Forward and backward for the rows x; adds to the gradient unless they are the first of their
- * batch. Returns the sum of the weighted losses. */
-static double block_gradient(const fnn_network *net, const fnn_kernels *kn, fnn_in x,
-                             fnn_loss_rows *rows, bool first, scratch *s)
+/* Outputs of the hidden layers, logits, and delta of the last layer; returns the sum of the
+ * weighted losses. */
+static double forward_block(const fnn_network *net, const fnn_kernels *kn, fnn_in x,
+                            fnn_loss_rows *rows, const scratch *s)
 {
     const ptrdiff_t last = net->layers - 1, n = x.rows;
-    const fnn_rhs *w_t = s->w_t;
     for (ptrdiff_t l = 0; l < last; l++)
-        fnn_layer_forward(net, kn, l, net->layer[l].act, l ? fnn_as_in(hidden(net, s, l - 1, n)) : x,
-                      hidden(net, s, l, n));
+        fnn_layer_forward(net, kn, l, net->layer[l].act,
+                          l ? fnn_as_in(hidden(net, s, l - 1, n)) : x, hidden(net, s, l, n));
     const fnn_out z = fnn_activation_at(net, s->delta[1], last, n);
-    fnn_layer_forward(net, kn, last, FNN_IDENTITY, last ? fnn_as_in(hidden(net, s, last - 1, n)) : x,
-                  z);
-    fnn_out delta = fnn_activation_at(net, s->delta[0], last, n);
+    fnn_layer_forward(net, kn, last, FNN_IDENTITY,
+                      last ? fnn_as_in(hidden(net, s, last - 1, n)) : x, z);
     rows->z = z.data;
-    rows->dz = delta.data;
+    rows->dz = s->delta[0];
     rows->z_rs = rows->dz_rs = z.rs;
-    const double sum = fnn_loss_block(kn, net->loss, rows);
+    return fnn_loss_block(kn, net->loss, rows);
+}
 
+struct fnn_training {
+    fnn_network *net;
+    fnn_optimizer opt;
+    ptrdiff_t batch_size;
+    void *state[2];
+};
+
+/* Update the `count` parameters that start at `at`; biases are not penalised. */
+static void update(fnn_training *t, const fnn_kernels *kn, bool penalised, ptrdiff_t at,
+                   ptrdiff_t count, const void *gradient)
+{
+    const fnn_dtype dt = t->net->dt;
+    fnn_optimizer opt = t->opt;
+    opt.alpha = penalised ? opt.alpha : 0;
+    void *state[2];
+    for (int i = 0; i < 2; i++)
+        state[i] = t->state[i] ? fnn_at_out(dt, t->state[i], at) : NULL;
+    kn->update(&opt, count, fnn_at_out(dt, t->net->memory, at), gradient, state[0], state[1]);
+}
+
+/* Backward for the rows x of which forward_block has been done; adds to the gradient unless they
+ * are the first of their batch. With t, the gradient is then complete and each part of it updates
+ * its parameters as soon as it is there. */
+static void backward_block(const fnn_network *net, const fnn_kernels *kn, fnn_in x, bool first,
+                           fnn_training *t, const scratch *s)
+{
+    const ptrdiff_t last = net->layers - 1, n = x.rows;
+    fnn_out delta = fnn_activation_at(net, s->delta[0], last, n);
     for (ptrdiff_t l = last; l >= 0; l--) {
-        /* forward: a_l = act(a_{l-1} w_l + b_l); z, in delta[1], is no longer needed */
-        fnn_in below = x, slope_of = { 0 };
-        fnn_out dx = { 0 };
-        if (l > 0) {
-            below = slope_of = fnn_as_in(hidden(net, s, l - 1, n));
-            dx = fnn_activation_at(net, s->delta[(last - l + 1) % 2], l - 1, n);
+        /* forward: a_l = act(a_{l-1} w_l + b_l) */
+        const fnn_layer *at = &net->layer[l];
+        const layer_scratch *ls = at_layer(s, l);
+        const fnn_in a = l ? fnn_as_in(hidden(net, s, l - 1, n)) : x;
+        kn->column_sums(n, at->m, delta.data, delta.rs, !first, ls->db);
+        if (t)
+            update(t, kn, false, at->b, at->ld, ls->db);
+        for (ptrdiff_t i = 0; i < at->k; i += ls->chunk_rows) {
+            const ptrdiff_t r = fnn_min(ls->chunk_rows, at->k - i);
+            void *dw = fnn_at_out(net->dt, ls->dw, i % ls->dw_rows * at->ld);
+            const fnn_in a_i = { fnn_at(net->dt, a.data, i * a.cs), n, r, a.rs, a.cs };
+            fnn_weight_gradient(kn, net->dt, a_i, fnn_as_in(delta), !first,
+                                (fnn_out){ dw, r, at->m, at->ld, 1 });
+            if (t)
+                update(t, kn, true, at->w + i * at->ld, r * at->ld, dw);
         }
-        fnn_backward_products(kn, net->dt, below, fnn_as_in(delta), &w_t[l], !first, slope_of,
-                              l > 0 ? net->layer[l - 1].act : FNN_IDENTITY, dx,
-                              fnn_weight_in(net, s->gradient, l), fnn_bias_in(net, s->gradient, l).data);
-        delta = dx;
+        if (l > 0) { /* w_t was packed before any update */
+            const fnn_out dx = fnn_activation_at(net, s->delta[(last - l + 1) % 2], l - 1, n);
+            fnn_multiply(kn, net->dt, &(fnn_product){ .x = fnn_as_in(delta), .w = ls->w_t,
+                                                      .y = dx, .a = a,
+                                                      .a_act = net->layer[l - 1].act });
+            delta = dx;
+        }
     }
-    return sum;
 }
 
 /* When to ask the caller whether to go on. */
@@ -164,30 +238,42 @@ static bool stop_wanted(poll *p)
     return p->ask(p->context) != 0;
 }
 
-/* Loss and gradient over samples begin .. end - 1, whose weights sum to `weight`. */
-static fnn_status batch_gradient(const fnn_network *net, const fnn_kernels *kn,
-                                 const samples *from, ptrdiff_t begin, ptrdiff_t end,
-                                 double weight, double alpha, poll *p, scratch *s, double *loss)
+static double penalty(const fnn_network *net, const fnn_kernels *kn, double alpha)
 {
-    char *cursor = s->packed;
-    fnn_rhs *w_t = s->w_t;
-    for (ptrdiff_t l = 1; l < net->layers; l++)
-        w_t[l] = fnn_rhs_prepare(kn, net->dt, s->rows, transposed_weight(net, l),
-                                    net->layer[l].k, &cursor);
-    double sum = 0;
-    for (ptrdiff_t i = begin; i < end; i += s->rows) {
-        if (stop_wanted(p))
-            return FNN_ESTOPPED;
-        fnn_loss_rows rows = { .c = net->layer[net->layers - 1].m, .scale = 1 / weight };
-        const fnn_in x = gather(net, from, i, fnn_min(s->rows, end - i), s, &rows);
-        sum += block_gradient(net, kn, x, &rows, i == begin, s);
-    }
     double squares = 0;
     for (ptrdiff_t l = 0; alpha > 0 && l < net->layers; l++) {
         const fnn_out w = fnn_network_weight(net, l);
         squares += kn->sum_of_squares(w.rows, w.cols, w.data, w.rs);
     }
-    *loss = sum / weight + 0.5 * alpha * squares;
+    return 0.5 * alpha * squares;
+}
+
+/* Loss and gradient over samples begin .. end - 1, whose weights sum to `weight`; with t, one step
+ * of it, unless the loss is not finite. */
+static fnn_status batch(const fnn_network *net, const fnn_kernels *kn, const samples *from,
+                        ptrdiff_t begin, ptrdiff_t end, double weight, double alpha,
+                        fnn_training *t, poll *p, const scratch *s, double *loss)
+{
+    char *cursor = s->packed;
+    for (ptrdiff_t l = 1; l < net->layers; l++)
+        at_layer(s, l)->w_t = fnn_rhs_prepare(kn, net->dt, s->rows, transposed_weight(net, l),
+                                              net->layer[l].k, &cursor);
+    double sum = 0;
+    for (ptrdiff_t i = begin; i < end; i += s->rows) {
+        if (stop_wanted(p))
+            return FNN_ESTOPPED;
+        const bool last = end - i <= s->rows;
+        fnn_loss_rows rows = { .c = net->layer[net->layers - 1].m, .scale = 1 / weight };
+        const fnn_in x = gather(net, from, i, fnn_min(s->rows, end - i), s, &rows);
+        sum += forward_block(net, kn, x, &rows, s);
+        if (last)
+            *loss = sum / weight + penalty(net, kn, alpha);
+        if (t && last && !isfinite(*loss))
+            break;
+        if (t && last)
+            fnn_optimizer_advance(&t->opt);
+        backward_block(net, kn, x, i == begin, last ? t : NULL, s);
+    }
     return FNN_OK;
 }
 
@@ -221,31 +307,25 @@ fnn_status fnn_network_gradients(fnn_network *net, fnn_in x, fnn_targets y, doub
     if (status)
         return status;
     scratch s;
-    if (!take_scratch(net, kn, fnn_min(net->block_rows, x.rows), &s))
+    if (!take_scratch(net, kn, fnn_min(net->block_rows, x.rows), true, &s))
         return FNN_ENOMEM;
-    status = batch_gradient(net, kn, &all, 0, x.rows, sum_of_weights(dt, &all, 0, x.rows), alpha,
-                            &(poll){ 0 }, &s, loss);
+    status = batch(net, kn, &all, 0, x.rows, sum_of_weights(dt, &all, 0, x.rows), alpha, NULL,
+                   &(poll){ 0 }, &s, loss);
     /* dw += alpha w is a step of gradient descent from dw, along w, at the rate -alpha. */
-    fnn_optimizer l2 = fnn_optimizer_init(FNN_SGD, -alpha, 0, 0);
+    const fnn_optimizer l2 = fnn_optimizer_init(FNN_SGD, -alpha, 0, 0);
     for (ptrdiff_t l = 0; l < net->layers; l++) {
-        const fnn_out w = fnn_network_weight(net, l), g = fnn_weight_in(net, s.gradient, l);
+        const fnn_layer *at = &net->layer[l];
+        const layer_scratch *ls = at_layer(&s, l);
         if (alpha > 0)
-            kn->update(&l2, w.rows * w.rs, g.data, w.data, NULL, NULL);
-        fnn_copy(dt, fnn_as_in(g), dw[l]);
-        fnn_copy(dt, fnn_as_in(fnn_bias_in(net, s.gradient, l)), db[l]);
+            kn->update(&l2, at->k * at->ld, ls->dw, fnn_network_weight(net, l).data, NULL, NULL);
+        fnn_copy(dt, (fnn_in){ ls->dw, at->k, at->m, at->ld, 1 }, dw[l]);
+        fnn_copy(dt, (fnn_in){ ls->db, 1, at->m, at->ld, 1 }, db[l]);
     }
     fnn_workspace_give(&net->workspace, s.memory);
     return status;
 }
 
 /* ---- training ----------------------------------------------------------------------------- */
-
-struct fnn_training {
-    fnn_network *net;
-    fnn_optimizer opt;
-    ptrdiff_t batch_size;
-    void *state[2];
-};
 
 fnn_status fnn_training_new(fnn_network *net, fnn_optimizer opt, ptrdiff_t batch_size,
                             fnn_training **out)
@@ -277,27 +357,6 @@ void fnn_training_free(fnn_training *t)
     fnn_free(t);
 }
 
-/* One step of the optimiser; biases are not penalised. */
-static void step(fnn_training *t, const fnn_kernels *kn, const void *gradient)
-{
-    fnn_network *net = t->net;
-    fnn_optimizer_advance(&t->opt);
-    fnn_optimizer unpenalised = t->opt;
-    unpenalised.alpha = 0;
-    for (ptrdiff_t l = 0; l < net->layers; l++) {
-        const fnn_layer *at = &net->layer[l];
-        const ptrdiff_t starts[] = { at->w, at->b }, counts[] = { at->b - at->w, at->ld };
-        for (int part = 0; part < 2; part++) {
-            void *state[2];
-            for (int i = 0; i < 2; i++)
-                state[i] = t->state[i] ? fnn_at_out(net->dt, t->state[i], starts[part]) : NULL;
-            kn->update(part ? &unpenalised : &t->opt, counts[part],
-                       fnn_at_out(net->dt, net->memory, starts[part]),
-                       fnn_at(net->dt, gradient, starts[part]), state[0], state[1]);
-        }
-    }
-}
-
 fnn_status fnn_training_epoch(fnn_training *t, fnn_in x, fnn_targets y, const int64_t *order,
                               ptrdiff_t count, fnn_poll ask, void *context, double *loss)
 {
@@ -309,27 +368,29 @@ fnn_status fnn_training_epoch(fnn_training *t, fnn_in x, fnn_targets y, const in
     fnn_status status = check_samples(net, &all);
     if (status)
         return status;
+    const ptrdiff_t batch_size = fnn_min(t->batch_size, count);
+    const ptrdiff_t rows = fnn_min(net->block_rows, batch_size);
     scratch s;
-    if (!take_scratch(net, kn, fnn_min(net->block_rows, fnn_min(t->batch_size, count)), &s))
+    if (!take_scratch(net, kn, rows, batch_size > rows, &s))
         return FNN_ENOMEM;
 
     poll p = { .ask = ask, .context = context };
     const double total = sum_of_weights(net->dt, &all, 0, count);
     *loss = 0;
     for (ptrdiff_t begin = 0, end; begin < count; begin = end) {
-        end = count - begin > t->batch_size ? begin + t->batch_size : count;
+        end = begin + fnn_min(batch_size, count - begin);
         const double weight = sum_of_weights(net->dt, &all, begin, end);
         if (!(weight > 0))
             continue;
         double batch_loss;
-        status = batch_gradient(net, kn, &all, begin, end, weight, t->opt.alpha, &p, &s,
-                                &batch_loss);
+        status = batch(net, kn, &all, begin, end, weight, t->opt.alpha, t, &p, &s, &batch_loss);
         if (status)
             break;
-        *loss = isfinite(batch_loss) ? *loss + batch_loss * weight / total : batch_loss;
-        if (!isfinite(batch_loss))
+        if (!isfinite(batch_loss)) {
+            *loss = batch_loss;
             break;
-        step(t, kn, s.gradient);
+        }
+        *loss += batch_loss * weight / total;
     }
     fnn_workspace_give(&net->workspace, s.memory);
     return status;

@@ -21,44 +21,60 @@ FNN_INLINE REAL FN(target)(const fnn_loss_rows *rows, ptrdiff_t i, ptrdiff_t j)
     return rows->c == 1 ? (REAL)rows->labels[i] : (REAL)(rows->labels[i] == j);
 }
 
-/* loss_i = sum_j y_j (log sum exp z - z_j), dz_j = g_i (s p_j - y_j), s = sum_j y_j. */
+/* What softmax_ce keeps of a row between its passes. */
+typedef struct { REAL most[FNN_SUM_LANES], sum[FNN_SUM_LANES], log_sum[FNN_SUM_LANES]; } FN(ce_rows);
+
+/* Row r's loss and gradient, from e_j = exp(z_j - most) in dz. */
+FNN_INLINE double FN(softmax_ce_row)(const fnn_loss_rows *rows, const FN(ce_rows) *ce, int r,
+                                     ptrdiff_t i, const REAL *z, REAL *dz)
+{
+    const FN(row_weight) w = FN(weight_of)(rows, i);
+    const VEC sum = V(set1)(ce->sum[r]), g = V(set1)(w.g);
+    const double most = ce->most[r];
+    if (rows->labels) {
+        const ptrdiff_t label = rows->labels[i];
+        const REAL p_label = dz[label] / ce->sum[r];
+        EACH_VECTOR(j, lanes, rows->c)
+            FN(put)(dz + j, V(mul)(V(div)(FN(get)(dz + j, lanes), sum), g), lanes);
+        dz[label] = (p_label - 1) * w.g;
+        return w.weight * ((most - z[label]) + ce->log_sum[r]);
+    }
+    const REAL *y = (const REAL *)rows->targets + i * rows->targets_rs;
+    double loss = 0, mass = 0;
+    for (ptrdiff_t j = 0; j < rows->c; j++) {
+        mass += y[j];
+        if (y[j] != 0) /* else nothing is added, even where most - z_j is infinite */
+            loss += y[j] * (most - z[j]);
+    }
+    EACH_VECTOR(j, lanes, rows->c) {
+        const VEC p = V(div)(FN(get)(dz + j, lanes), sum);
+        const VEC d = V(sub)(V(mul)(V(set1)((REAL)mass), p), FN(get)(y + j, lanes));
+        FN(put)(dz + j, V(mul)(d, g), lanes);
+    }
+    return w.weight * (loss + mass * ce->log_sum[r]);
+}
+
+/* loss_i = sum_j y_j (log sum exp z - z_j), dz_j = g_i (s p_j - y_j), s = sum_j y_j. The logarithms
+ * of several rows' sums are taken at once. */
 static double FN(softmax_ce)(const fnn_loss_rows *rows)
 {
-    const REAL *z = rows->z;
-    REAL *dz = rows->dz;
-    const ptrdiff_t c = rows->c;
     double total = 0;
-    for (ptrdiff_t i = 0; i < rows->n; i++, z += rows->z_rs, dz += rows->dz_rs) {
-        const FN(row_weight) w = FN(weight_of)(rows, i);
-        const REAL most = FN(row_max)(c, z);
-        const REAL sum = FN(exp_row)(c, z, most, dz);
-        REAL log_sum[LANES];
-        V(store)(log_sum, FN(log1p)(V(set1)(sum - 1)));
-
-        const REAL *y = rows->labels ? NULL : (const REAL *)rows->targets + i * rows->targets_rs;
-        double loss = 0, s = 1;
-        if (y) {
-            s = 0;
-            for (ptrdiff_t j = 0; j < c; j++) {
-                s += y[j];
-                if (y[j] != 0) /* else nothing is added, even where most - z_j is infinite */
-                    loss += y[j] * ((double)most - z[j]);
-            }
-            loss += s * log_sum[0];
-        } else {
-            loss = ((double)most - z[rows->labels[i]]) + log_sum[0];
+    for (ptrdiff_t i0 = 0; i0 < rows->n; i0 += FNN_SUM_LANES) {
+        const int count = (int)fnn_min(FNN_SUM_LANES, rows->n - i0);
+        const REAL *z = (const REAL *)rows->z + i0 * rows->z_rs;
+        REAL *dz = (REAL *)rows->dz + i0 * rows->dz_rs;
+        FN(ce_rows) ce = { .sum = { 0 } };
+        for (int r = 0; r < count; r++) {
+            const REAL *z_r = z + r * rows->z_rs;
+            ce.most[r] = FN(row_max)(rows->c, z_r);
+            ce.sum[r] = FN(exp_row)(rows->c, z_r, ce.most[r], dz + r * rows->dz_rs);
         }
-        total += w.weight * loss;
-
-        const REAL p_label = y ? 0 : dz[rows->labels[i]] / sum;
-        const VEC divisor = V(set1)(sum), s_i = V(set1)((REAL)s), g = V(set1)(w.g);
-        EACH_VECTOR(j, lanes, c) {
-            const VEC p = V(div)(FN(get)(dz + j, lanes), divisor);
-            const VEC d = y ? V(sub)(V(mul)(s_i, p), FN(get)(y + j, lanes)) : p;
-            FN(put)(dz + j, V(mul)(d, g), lanes);
-        }
-        if (!y)
-            dz[rows->labels[i]] = (p_label - 1) * w.g;
+        for (int r = 0; r < FNN_SUM_LANES; r += LANES)
+            V(store)(ce.log_sum + r,
+                     FN(log1p)(V(sub)(V(load)(ce.sum + r), V(set1)(1))));
+        for (int r = 0; r < count; r++)
+            total += FN(softmax_ce_row)(rows, &ce, r, i0 + r, z + r * rows->z_rs,
+                                        dz + r * rows->dz_rs);
     }
     return total;
 }

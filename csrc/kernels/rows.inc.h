@@ -38,21 +38,15 @@ FNN_INLINE REAL FN(fold)(const VEC *acc)
 
 FNN_INLINE REAL FN(row_max)(ptrdiff_t c, const REAL *z)
 {
-    ptrdiff_t j = 0;
-    REAL most = z[0];
-    if (c >= LANES) {
-        REAL lane[LANES];
-        VEC acc = V(load)(z);
-        for (j = LANES; j + LANES <= c; j += LANES)
-            acc = V(max)(acc, V(load)(z + j));
-        V(store)(lane, acc);
-        most = lane[0];
-        for (int i = 1; i < LANES; i++)
-            most = most > lane[i] ? most : lane[i];
-    }
-    for (; j < c; j++)
-        most = most > z[j] ? most : z[j];
-    return most;
+    REAL lane[LANES];
+    VEC acc = V(set1)(z[0]);
+    EACH_VECTOR(j, lanes, c)
+        acc = V(max)(acc, lanes == LANES ? V(load)(z + j) : V(load_n)(z + j, lanes, acc));
+    V(store)(lane, acc);
+    for (int half = LANES / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; i++)
+            lane[i] = lane[i] > lane[i + half] ? lane[i] : lane[i + half];
+    return lane[0];
 }
 
 /* e_j = exp(z_j - most), and their sum. Lanes past the end are minus infinity, so they add 0. */
@@ -118,24 +112,34 @@ static void FN(delta)(fnn_act act, ptrdiff_t n, ptrdiff_t m, const void *y_, ptr
     }
 }
 
-/* sums_j = x_0j + x_1j + ..., in this order, four vectors of columns at a time. */
+/* sums_j = x_0j + x_1j + ..., in this order. */
 static void FN(column_sums)(ptrdiff_t n, ptrdiff_t m, const void *x_, ptrdiff_t x_rs,
                             bool accumulate, void *sums_)
 {
     const REAL *x = x_;
     REAL *sums = sums_;
     const VEC zero = V(set1)(0);
-    for (ptrdiff_t j0 = 0; j0 < m; j0 += 4 * LANES) {
-        const ptrdiff_t cols = fnn_min(4 * LANES, m - j0);
+    ptrdiff_t j = 0;
+    for (; j + 4 * LANES <= m; j += 4 * LANES) { /* four chains hide the latency of the addition */
         VEC acc[4];
-        EACH_VECTOR(j, lanes, cols)
-            acc[j / LANES] = accumulate ? FN(get)(sums + j0 + j, lanes) : zero;
+        FNN_UNROLL
+        for (int v = 0; v < 4; v++)
+            acc[v] = accumulate ? V(load)(sums + j + v * LANES) : zero;
+        for (ptrdiff_t i = 0; i < n; i++) {
+            FNN_UNROLL
+            for (int v = 0; v < 4; v++)
+                acc[v] = V(add)(acc[v], V(load)(x + i * x_rs + j + v * LANES));
+        }
+        FNN_UNROLL
+        for (int v = 0; v < 4; v++)
+            V(store)(sums + j + v * LANES, acc[v]);
+    }
+    for (; j < m; j += LANES) {
+        const ptrdiff_t lanes = fnn_min(LANES, m - j);
+        VEC acc = accumulate ? FN(get)(sums + j, lanes) : zero;
         for (ptrdiff_t i = 0; i < n; i++)
-            EACH_VECTOR(j, lanes, cols)
-                acc[j / LANES] =
-                    V(add)(acc[j / LANES], FN(get)(x + i * x_rs + j0 + j, lanes));
-        EACH_VECTOR(j, lanes, cols)
-            FN(put)(sums + j0 + j, acc[j / LANES], lanes);
+            acc = V(add)(acc, FN(get)(x + i * x_rs + j, lanes));
+        FN(put)(sums + j, acc, lanes);
     }
 }
 

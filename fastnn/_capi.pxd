@@ -1,0 +1,103 @@
+# The C interface, csrc/fastnn.h, where it is documented.
+from libc.stdint cimport int64_t
+
+cdef extern from "fastnn.h" nogil:
+    ctypedef enum fnn_dtype:
+        FNN_F32
+        FNN_F64
+
+    ctypedef enum fnn_status:
+        FNN_OK
+        FNN_ESHAPE
+        FNN_EALIAS
+        FNN_EVALUE
+        FNN_ENOMEM
+        FNN_EISA
+        FNN_ESTOPPED
+
+    ctypedef enum fnn_act:
+        FNN_IDENTITY
+        FNN_SIGMOID
+        FNN_TANH
+        FNN_RELU
+        FNN_SOFTMAX
+
+    ctypedef enum fnn_function:
+        FNN_MAP_EXP
+        FNN_MAP_LOG1P
+        FNN_MAP_SIGMOID
+        FNN_MAP_TANH
+
+    ctypedef enum fnn_loss:
+        FNN_SOFTMAX_CE
+        FNN_SIGMOID_CE
+        FNN_SQUARED_ERROR
+
+    ctypedef enum fnn_solver:
+        FNN_SGD
+        FNN_MOMENTUM
+        FNN_NESTEROV
+        FNN_ADAM
+
+    ctypedef enum fnn_isa:
+        FNN_NISA
+
+    ctypedef struct fnn_in:
+        const void *data
+        Py_ssize_t rows, cols, rs, cs
+
+    ctypedef struct fnn_out:
+        void *data
+        Py_ssize_t rows, cols, rs, cs
+
+    ctypedef struct fnn_targets:
+        const int64_t *labels
+        fnn_in targets
+        const void *weights
+
+    ctypedef struct fnn_optimizer:
+        pass
+
+    ctypedef struct fnn_network:
+        pass
+
+    ctypedef struct fnn_training:
+        pass
+
+    ctypedef int (*fnn_poll)(void *context) noexcept nogil
+
+    fnn_isa fnn_get_isa()
+    fnn_status fnn_set_isa(fnn_isa isa)
+    int fnn_isa_available(fnn_isa isa)
+    const char *fnn_isa_name(fnn_isa isa)
+
+    fnn_status fnn_map(fnn_dtype dt, fnn_function fn, fnn_in x, fnn_out y)
+    fnn_status fnn_softmax(fnn_dtype dt, fnn_in z, fnn_out y)
+    fnn_status fnn_dense_forward(fnn_dtype dt, fnn_act act, fnn_in x, fnn_in w, fnn_in b,
+                                 fnn_out y)
+    fnn_status fnn_dense_backward(fnn_dtype dt, fnn_act act, fnn_in x, fnn_in w, fnn_in y,
+                                  fnn_in dy, fnn_out dx, fnn_out dw, fnn_out db)
+    fnn_status fnn_loss_gradient(fnn_dtype dt, fnn_loss fn, fnn_in z, fnn_targets y, double *loss,
+                                 fnn_out dz)
+
+    fnn_optimizer fnn_optimizer_init(fnn_solver solver, double learning_rate, double momentum,
+                                     double alpha)
+
+    fnn_status fnn_network_new(fnn_dtype dt, Py_ssize_t layers, const Py_ssize_t *sizes,
+                               const fnn_act *acts, fnn_network **net)
+    void fnn_network_free(fnn_network *net)
+    fnn_out fnn_network_weight(const fnn_network *net, Py_ssize_t layer)
+    fnn_out fnn_network_bias(const fnn_network *net, Py_ssize_t layer)
+    fnn_status fnn_network_forward(fnn_network *net, fnn_in x, fnn_out y)
+    fnn_status fnn_network_activations(fnn_network *net, fnn_in x, const fnn_out *ys)
+    fnn_status fnn_network_gradients(fnn_network *net, fnn_in x, fnn_targets y, double alpha,
+                                     double *loss, const fnn_out *dw, const fnn_out *db)
+
+    fnn_status fnn_training_new(fnn_network *net, fnn_optimizer opt, Py_ssize_t batch_size,
+                                fnn_training **training)
+    void fnn_training_free(fnn_training *training)
+    fnn_status fnn_training_epoch(fnn_training *training, fnn_in x, fnn_targets y,
+                                  const int64_t *order, Py_ssize_t count, fnn_poll poll,
+                                  void *context, double *loss)
+
+    fnn_status fnn_fma_burst(fnn_dtype dt, Py_ssize_t iterations, double *flops)

@@ -1,0 +1,126 @@
+"""Argument checks of `fastnn.Network`, in the manner of `_check`."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ._check import (
+    ACTIVATIONS,
+    DTYPES,
+    Array,
+    array,
+    labels_or_targets,
+    n_label_values,
+    one_of,
+    weights,
+)
+
+SOLVERS = ("sgd", "momentum", "nesterov", "adam")
+LOSSES = {
+    "softmax": "softmax_cross_entropy",
+    "sigmoid": "sigmoid_cross_entropy",
+    "identity": "squared_error",
+}
+HIDDEN_ACTIVATIONS = ACTIVATIONS[:-1]
+
+
+def float_dtype(dtype: Any) -> np.dtype[Any]:
+    """Return float32 or float64 as a NumPy dtype."""
+    try:
+        checked = np.dtype(dtype)
+    except TypeError:
+        checked = np.dtype(object)
+    if dtype is None or checked not in DTYPES:  # NumPy takes None for float64
+        raise TypeError(f"dtype must be 'float32' or 'float64', not {dtype!r}")
+    return checked
+
+
+def layer_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
+    """Return the widths of the input, the hidden layers and the output."""
+    try:
+        checked = tuple(operator.index(size) for size in sizes)
+    except TypeError:
+        raise TypeError(f"sizes must be a sequence of integers, not {sizes!r}") from None
+    if len(checked) < 2 or min(checked) < 1:
+        raise ValueError(f"sizes {checked}: at least two layers, each at least 1 wide, expected")
+    return checked
+
+
+def hidden_activations(activation: str | Sequence[str], n_hidden: int) -> tuple[str, ...]:
+    """Return one name for each hidden layer."""
+    names = (activation,) * max(n_hidden, 1) if isinstance(activation, str) else tuple(activation)
+    checked = tuple(one_of("activation", a, HIDDEN_ACTIVATIONS) for a in names)
+    if isinstance(activation, str):
+        return checked[:n_hidden]
+    if len(checked) != n_hidden:
+        raise ValueError(f"{len(checked)} activations given for {n_hidden} hidden layers")
+    return checked
+
+
+def parameter(name: str, value: ArrayLike, like: Array) -> Array:
+    """Return a copy of `value`, since that may be a view of a parameter."""
+    a = array(name, value, like.ndim)
+    if a.dtype != like.dtype:
+        raise TypeError(f"{name} is {a.dtype} but the network is {like.dtype}")
+    if a.shape != like.shape:
+        raise ValueError(f"{name} has shape {a.shape}, expected {like.shape}")
+    return a.copy()
+
+
+def integer(name: str, value: Any, least: int) -> int:
+    """Return an integer of at least `least`."""
+    try:
+        checked = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, not {value!r}") from None
+    if checked < least:
+        raise ValueError(f"{name} is {checked}: it must be at least {least}")
+    return checked
+
+
+def number(name: str, value: Any, wanted: str, valid: Callable[[float], bool]) -> float:
+    """Return a finite number in the range that `wanted` says in words."""
+    try:
+        checked = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a number, not {value!r}") from None
+    if not (math.isfinite(checked) and valid(checked)):
+        raise ValueError(f"{name} is {checked}: it must be {wanted}")
+    return checked
+
+
+def generator(rng: Any) -> np.random.Generator:
+    """Return the generator, or a new one from a seed or from the system's entropy."""
+    try:
+        return np.random.default_rng(rng)
+    except TypeError:
+        raise TypeError(f"rng must be None, an int or a numpy Generator, not {rng!r}") from None
+
+
+def rows(x: Any, k: int, dtype: np.dtype[Any], ndim: int | tuple[int, ...]) -> Array:
+    """Return the checked input (n, k), or (k,) where rank 1 is allowed, of a network."""
+    x = array("x", x, ndim)
+    if x.dtype != dtype:
+        raise TypeError(f"x is {x.dtype} but the network is {dtype}; use x.astype({dtype.name!r})")
+    if x.shape[-1] != k:
+        raise ValueError(f"x has shape {x.shape}, expected {k} columns, one for each input")
+    return x
+
+
+def loss_data(
+    output: str, sizes: tuple[int, ...], dtype: np.dtype[Any], x: Any, y: Any, sample_weight: Any
+) -> tuple[Array, Array, Array | None]:
+    """Check the rows of a loss. Returns x (n, k), labels (n,) or targets (n, c), weights (n,)."""
+    x = rows(x, sizes[0], dtype, 2)
+    n, c = len(x), sizes[-1]
+    if n == 0:
+        raise ValueError(f"x {x.shape} has no rows to take the mean over")
+    classes = n_label_values(LOSSES[output], c)
+    labels, targets = labels_or_targets(y, n, c, dtype, classes)
+    return x, targets if labels is None else labels, weights(sample_weight, n, dtype)

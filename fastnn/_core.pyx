@@ -1,0 +1,505 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, embedsignature=False
+# cython: freethreading_compatible=True
+"""The compiled backend: arrays become views, the GIL is released, a status becomes an exception.
+
+Checks that cost O(1) are made here and in C. When one of them refuses something, the arguments go
+to `fastnn._check`, which either explains what is wrong or returns them as arrays that can be read.
+"""
+
+cimport numpy as cnp
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from libc.stdint cimport int64_t
+
+from fastnn._capi cimport *
+
+from fastnn import _check
+from fastnn import _check_network as _rules
+
+cnp.import_array()
+
+cdef extern from "Python.h":
+    int check_signals "PyErr_CheckSignals"() noexcept
+
+# What takes about a microsecond: less work than this keeps the GIL.
+DEF SMALL_FLOPS = 50000
+
+_ACTIVATIONS = {
+    "identity": FNN_IDENTITY,
+    "sigmoid": FNN_SIGMOID,
+    "tanh": FNN_TANH,
+    "relu": FNN_RELU,
+    "softmax": FNN_SOFTMAX,
+}
+_FUNCTIONS = {
+    "exp": FNN_MAP_EXP,
+    "log1p": FNN_MAP_LOG1P,
+    "sigmoid": FNN_MAP_SIGMOID,
+    "tanh": FNN_MAP_TANH,
+}
+_LOSSES = {
+    "softmax_cross_entropy": FNN_SOFTMAX_CE,
+    "sigmoid_cross_entropy": FNN_SIGMOID_CE,
+    "squared_error": FNN_SQUARED_ERROR,
+}
+_SOLVERS = {"sgd": FNN_SGD, "momentum": FNN_MOMENTUM, "nesterov": FNN_NESTEROV, "adam": FNN_ADAM}
+
+
+# Views
+
+
+cdef inline bint readable(object a, int ndim, int typenum) noexcept:
+    """Whether a kernel can read `a` as it is; typenum -1 stands for either floating type."""
+    if not cnp.PyArray_CheckExact(a):
+        return False
+    cdef cnp.ndarray array = <cnp.ndarray>a
+    cdef int num = cnp.PyArray_TYPE(array)
+    return (
+        cnp.PyArray_NDIM(array) == ndim
+        and (num == typenum if typenum >= 0 else num == cnp.NPY_FLOAT or num == cnp.NPY_DOUBLE)
+        and cnp.PyArray_ISBEHAVED_RO(array)
+    )
+
+
+cdef inline fnn_dtype dtype_of(cnp.ndarray a) noexcept:
+    return FNN_F32 if cnp.PyArray_TYPE(a) == cnp.NPY_FLOAT else FNN_F64
+
+
+cdef inline fnn_out view(object a) noexcept:
+    """View a checked array of one or two dimensions; (m,) becomes one row, None no data."""
+    cdef fnn_out v = fnn_out(NULL, 0, 0, 0, 0)
+    if a is None:
+        return v
+    cdef cnp.ndarray array = <cnp.ndarray>a
+    cdef Py_ssize_t size = cnp.PyArray_ITEMSIZE(array)
+    cdef cnp.npy_intp *dims = cnp.PyArray_DIMS(array)
+    cdef cnp.npy_intp *strides = cnp.PyArray_STRIDES(array)
+    v.data = cnp.PyArray_DATA(array)
+    if cnp.PyArray_NDIM(array) == 2:
+        v.rows, v.cols = dims[0], dims[1]
+        v.rs, v.cs = strides[0] // size, strides[1] // size
+        if v.cols == 1:
+            v.cs = 1
+    else:
+        v.rows, v.cols = 1, dims[0]
+        v.cs = 1 if v.cols == 1 else strides[0] // size
+        v.rs = v.cols
+    return v
+
+
+cdef inline fnn_in view_in(object a) noexcept:
+    cdef fnn_out v = view(a)
+    return fnn_in(v.data, v.rows, v.cols, v.rs, v.cs)
+
+
+cdef cnp.ndarray empty(Py_ssize_t rows, Py_ssize_t cols, int typenum):
+    cdef cnp.npy_intp shape[2]
+    shape[0], shape[1] = rows, cols
+    return cnp.PyArray_EMPTY(2, shape, typenum, 0)
+
+
+cdef cnp.ndarray empty_row(Py_ssize_t cols, int typenum):
+    cdef cnp.npy_intp shape[1]
+    shape[0] = cols
+    return cnp.PyArray_EMPTY(1, shape, typenum, 0)
+
+
+cdef inline bint writable(object out, int ndim, int typenum) noexcept:
+    return readable(out, ndim, typenum) and cnp.PyArray_ISWRITEABLE(<cnp.ndarray>out)
+
+
+# Statuses
+
+
+cdef object failed(fnn_status status, str fn):
+    """Raise for a status that the checks of the arguments could not explain."""
+    if status == FNN_ENOMEM:
+        raise MemoryError(f"{fn}: no memory for the working space")
+    raise RuntimeError(f"{fn} failed with status {<int>status}")
+
+
+cdef object deliver(object value, object out):
+    """Bring a result to an `out` that only seemed to overlap: interleaved, not shared."""
+    out[...] = value
+    return out
+
+
+# Instruction sets
+
+
+def available_isas():
+    """Name the instruction sets of this machine, the best one first."""
+    cdef int isa
+    return tuple(
+        fnn_isa_name(<fnn_isa>isa).decode()
+        for isa in range(FNN_NISA - 1, -1, -1)
+        if fnn_isa_available(<fnn_isa>isa)
+    )
+
+
+def isa():
+    """Name the instruction set in use."""
+    return fnn_isa_name(fnn_get_isa()).decode()
+
+
+def set_isa(name):
+    """Compute with this instruction set from now on."""
+    names = {fnn_isa_name(<fnn_isa>i).decode(): i for i in range(FNN_NISA)}
+    _check.one_of("instruction set", name, tuple(names))
+    if fnn_set_isa(<fnn_isa><int>names[name]) != FNN_OK:
+        raise RuntimeError(f"this machine has no {name}; it has {', '.join(available_isas())}")
+
+
+def fma_burst(dtype, Py_ssize_t iterations):
+    """Run fused multiply-adds in registers; return the floating-point operations done."""
+    cdef fnn_dtype dt = FNN_F32 if _rules.float_dtype(dtype).itemsize == 4 else FNN_F64
+    cdef double flops = 0
+    with nogil:
+        fnn_fma_burst(dt, iterations, &flops)
+    return flops
+
+
+# Functions of arrays
+
+
+cdef object as_matrix(cnp.ndarray a):
+    """View an array of any rank as a matrix of the same elements, or return None."""
+    if cnp.PyArray_NDIM(a) == 1 or cnp.PyArray_NDIM(a) == 2:
+        return a
+    if cnp.PyArray_NDIM(a) == 0 or cnp.PyArray_IS_C_CONTIGUOUS(a):
+        return a.reshape(-1)
+    return None
+
+
+def elementwise(name, x, *, out=None):
+    """exp, log1p, sigmoid or tanh of each element."""
+    cdef fnn_function fn = _FUNCTIONS[name]
+    x = _check.elementwise(name, x, out)
+    cdef cnp.ndarray result = cnp.PyArray_EMPTY(x.ndim, cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x), 0) \
+        if out is None else out
+    source, target = as_matrix(x), as_matrix(result)
+    if source is None:
+        source = x.reshape(-1)
+    if target is None:
+        return deliver(elementwise(name, x), out)
+    cdef fnn_dtype dt = dtype_of(x)
+    cdef fnn_in x_view = view_in(source)
+    cdef fnn_out y_view = view(target)
+    cdef fnn_status status
+    with nogil:
+        status = fnn_map(dt, fn, x_view, y_view)
+    if status == FNN_EALIAS or status == FNN_ESHAPE:
+        return deliver(elementwise(name, x), out)
+    if status != FNN_OK:
+        failed(status, name)
+    return result
+
+
+def sigmoid(x, *, out=None):
+    return elementwise("sigmoid", x, out=out)
+
+
+def softmax(x, *, out=None):
+    x = _check.elementwise("softmax", x, out)
+    cdef cnp.ndarray result = cnp.PyArray_EMPTY(x.ndim, cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x), 0) \
+        if out is None else out
+    cdef fnn_dtype dt = dtype_of(x)
+    cdef fnn_in x_view = view_in(x)
+    cdef fnn_out y_view = view(result)
+    cdef fnn_status status
+    with nogil:
+        status = fnn_softmax(dt, x_view, y_view)
+    if status == FNN_EALIAS:
+        return deliver(softmax(x), out)
+    if status != FNN_OK:
+        failed(status, "softmax")
+    return result
+
+
+def dense_forward(x, w, b=None, *, activation="identity", out=None):
+    cdef object act = _ACTIVATIONS.get(activation) if type(activation) is str else None
+    cdef int typenum
+    if act is None or not readable(x, 2, -1):
+        x, w, b = _check.dense_forward(x, w, b, activation, out)
+    typenum = cnp.PyArray_TYPE(x)
+    if not (readable(w, 2, typenum) and (b is None or readable(b, 1, typenum))
+            and (out is None or writable(out, 2, typenum))):
+        x, w, b = _check.dense_forward(x, w, b, activation, out)
+    cdef fnn_in x_view = view_in(x), w_view = view_in(w), b_view = view_in(b)
+    cdef object result = empty(x_view.rows, w_view.cols, typenum) if out is None else out
+    cdef fnn_out y_view = view(result)
+    cdef fnn_dtype dt = dtype_of(x)
+    cdef fnn_act code = act
+    cdef fnn_status status
+    if <double>x_view.rows * w_view.rows * w_view.cols < SMALL_FLOPS:
+        status = fnn_dense_forward(dt, code, x_view, w_view, b_view, y_view)
+    else:
+        with nogil:
+            status = fnn_dense_forward(dt, code, x_view, w_view, b_view, y_view)
+    if status != FNN_OK:
+        _check.dense_forward(x, w, b, activation, out)
+        if status == FNN_EALIAS:
+            return deliver(dense_forward(x, w, b, activation=activation), out)
+        failed(status, "dense_forward")
+    return result
+
+
+def dense_backward(x, w, y, dy, *, activation="identity", needs=("dx", "dw", "db"), out=None):
+    needs = _check.needed(needs)
+    x, w, y, dy = _check.dense_backward(x, w, y, dy, activation, needs, out)
+    cdef int typenum = cnp.PyArray_TYPE(x)
+    cdef fnn_in x_view = view_in(x), w_view = view_in(w), y_view = view_in(y)
+    cdef fnn_in dy_view = view_in(dy)
+    dx, dw, db = out or (None, None, None)
+    if "dx" in needs and dx is None:
+        dx = empty(x_view.rows, x_view.cols, typenum)
+    if "dw" in needs and dw is None:
+        dw = empty(w_view.rows, w_view.cols, typenum)
+    if "db" in needs and db is None:
+        db = empty_row(w_view.cols, typenum)
+    cdef fnn_out dx_view = view(dx), dw_view = view(dw), db_view = view(db)
+    cdef fnn_act code = _ACTIVATIONS[activation]
+    cdef fnn_dtype dt = dtype_of(x)
+    cdef fnn_status status
+    with nogil:
+        status = fnn_dense_backward(dt, code, x_view, w_view, y_view, dy_view, dx_view, dw_view,
+                                    db_view)
+    if status == FNN_EALIAS:
+        values = dense_backward(x, w, y, dy, activation=activation, needs=needs)
+        return tuple(None if v is None else deliver(v, a) for v, a in zip(values, (dx, dw, db)))
+    if status != FNN_OK:
+        failed(status, "dense_backward")
+    return dx, dw, db
+
+
+cdef fnn_targets targets_view(object labels, object targets, object weights) noexcept:
+    """View what `_check` has returned; weights must be contiguous."""
+    cdef fnn_targets y = fnn_targets(NULL, view_in(targets), NULL)
+    if labels is not None:
+        y.labels = <const int64_t *>cnp.PyArray_DATA(labels)
+    if weights is not None:
+        y.weights = cnp.PyArray_DATA(weights)
+    return y
+
+
+cdef object contiguous(object a):
+    return None if a is None else cnp.PyArray_GETCONTIGUOUS(a)
+
+
+cdef object loss_gradient(str fn, object z, object y, object sample_weight, object out):
+    z, labels, targets, weights = _check.loss(fn, z, y, sample_weight, out)
+    weights = contiguous(weights)
+    cdef fnn_in z_view = view_in(z)
+    result = empty(z_view.rows, z_view.cols, cnp.PyArray_TYPE(z)) if out is None else out
+    cdef fnn_out dz_view = view(result)
+    cdef fnn_targets y_view = targets_view(labels, targets, weights)
+    cdef fnn_loss code = _LOSSES[fn]
+    cdef fnn_dtype dt = dtype_of(z)
+    cdef double value = 0
+    cdef fnn_status status
+    with nogil:
+        status = fnn_loss_gradient(dt, code, z_view, y_view, &value, dz_view)
+    if status == FNN_EALIAS:
+        loss, dz = loss_gradient(fn, z, y, sample_weight, None)
+        return loss, deliver(dz, out)
+    if status != FNN_OK:
+        failed(status, fn)
+    return value, result
+
+
+def softmax_cross_entropy(z, y, *, sample_weight=None, out=None):
+    return loss_gradient("softmax_cross_entropy", z, y, sample_weight, out)
+
+
+def sigmoid_cross_entropy(z, y, *, sample_weight=None, out=None):
+    return loss_gradient("sigmoid_cross_entropy", z, y, sample_weight, out)
+
+
+def squared_error(z, y, *, sample_weight=None, out=None):
+    return loss_gradient("squared_error", z, y, sample_weight, out)
+
+
+# Networks
+
+
+cdef int poll_signals(void *context) noexcept nogil:
+    """Let Python's signal handlers run; an exception that they raise stays set."""
+    with gil:
+        return check_signals()
+
+
+cdef int propagate() except -1:
+    """Raise the exception that is already set."""
+    return -1
+
+
+cdef class NetworkEngine:
+    """The arithmetic of `fastnn.Network` on arguments that it has checked."""
+
+    cdef fnn_network *net
+    cdef Py_ssize_t layers
+    cdef int typenum
+    cdef double flops_per_row
+    cdef tuple sizes
+
+    def __cinit__(self, tuple sizes, tuple activations, str output, dtype):
+        self.sizes = sizes
+        self.layers = len(sizes) - 1
+        self.typenum = cnp.NPY_FLOAT if dtype.itemsize == 4 else cnp.NPY_DOUBLE
+        self.flops_per_row = sum(2.0 * k * m for k, m in zip(sizes, sizes[1:]))
+        acts = [_ACTIVATIONS[name] for name in (*activations, output)]
+        cdef Py_ssize_t *c_sizes = <Py_ssize_t *>PyMem_Malloc((self.layers + 1) * sizeof(Py_ssize_t))
+        cdef fnn_act *c_acts = <fnn_act *>PyMem_Malloc(self.layers * sizeof(fnn_act))
+        cdef fnn_status status = FNN_ENOMEM
+        cdef fnn_dtype dt = FNN_F32 if dtype.itemsize == 4 else FNN_F64
+        try:
+            if c_sizes != NULL and c_acts != NULL:
+                for l in range(self.layers + 1):
+                    c_sizes[l] = sizes[l]
+                for l in range(self.layers):
+                    c_acts[l] = acts[l]
+                status = fnn_network_new(dt, self.layers, c_sizes, c_acts, &self.net)
+        finally:
+            PyMem_Free(c_sizes)
+            PyMem_Free(c_acts)
+        if status == FNN_ENOMEM:
+            raise MemoryError(f"no memory for the parameters of a network of sizes {sizes}")
+        if status != FNN_OK:
+            failed(status, "Network")
+
+    def __dealloc__(self):
+        fnn_network_free(self.net)
+
+    cdef cnp.ndarray parameter(self, fnn_out v, int ndim):
+        """An array over the engine's own memory, which keeps the engine alive."""
+        cdef cnp.npy_intp shape[2]
+        cdef cnp.npy_intp strides[2]
+        cdef Py_ssize_t size = 4 if self.typenum == cnp.NPY_FLOAT else 8
+        shape[0], shape[1] = v.rows, v.cols
+        strides[0], strides[1] = v.rs * size, v.cs * size
+        cdef int skip = 2 - ndim
+        array = cnp.PyArray_New(cnp.ndarray, ndim, shape + skip, self.typenum, strides + skip,
+                                v.data, 0, cnp.NPY_ARRAY_BEHAVED, <object>NULL)
+        cnp.set_array_base(array, self)
+        return array
+
+    @property
+    def weights(self):
+        return [self.parameter(fnn_network_weight(self.net, l), 2) for l in range(self.layers)]
+
+    @property
+    def biases(self):
+        return [self.parameter(fnn_network_bias(self.net, l), 1) for l in range(self.layers)]
+
+    def forward(self, cnp.ndarray x not None, out=None):
+        cdef fnn_in x_view = view_in(x)
+        cdef Py_ssize_t m = self.sizes[self.layers]
+        if out is None:
+            out = (empty_row(m, self.typenum) if cnp.PyArray_NDIM(x) == 1
+                   else empty(x_view.rows, m, self.typenum))
+        cdef fnn_out y_view = view(out)
+        cdef fnn_status status
+        if x_view.rows * self.flops_per_row < SMALL_FLOPS:
+            status = fnn_network_forward(self.net, x_view, y_view)
+        else:
+            with nogil:
+                status = fnn_network_forward(self.net, x_view, y_view)
+        if status == FNN_EALIAS:
+            return deliver(self.forward(x), out)
+        if status != FNN_OK:
+            failed(status, "Network")
+        return out
+
+    def activations(self, cnp.ndarray x not None):
+        cdef fnn_in x_view = view_in(x)
+        cdef bint row = cnp.PyArray_NDIM(x) == 1
+        results = [empty_row(m, self.typenum) if row else empty(x_view.rows, m, self.typenum)
+                   for m in self.sizes[1:]]
+        cdef fnn_out *ys = <fnn_out *>PyMem_Malloc(self.layers * sizeof(fnn_out))
+        if ys == NULL:
+            raise MemoryError
+        for l in range(self.layers):
+            ys[l] = view(results[l])
+        cdef fnn_status status
+        with nogil:
+            status = fnn_network_activations(self.net, x_view, ys)
+        PyMem_Free(ys)
+        if status != FNN_OK:
+            failed(status, "Network.activations")
+        return results
+
+    def gradients(self, cnp.ndarray x not None, cnp.ndarray y not None, double alpha,
+                  sample_weight):
+        cdef fnn_in x_view = view_in(x)
+        sample_weight = contiguous(sample_weight)
+        cdef fnn_targets y_view = self.targets(y, sample_weight)
+        dw = [empty(k, m, self.typenum) for k, m in zip(self.sizes, self.sizes[1:])]
+        db = [empty_row(m, self.typenum) for m in self.sizes[1:]]
+        cdef fnn_out *outs = <fnn_out *>PyMem_Malloc(2 * self.layers * sizeof(fnn_out))
+        if outs == NULL:
+            raise MemoryError
+        for l in range(self.layers):
+            outs[l], outs[self.layers + l] = view(dw[l]), view(db[l])
+        cdef double loss = 0
+        cdef fnn_status status
+        with nogil:
+            status = fnn_network_gradients(self.net, x_view, y_view, alpha, &loss, outs,
+                                           outs + self.layers)
+        PyMem_Free(outs)
+        if status != FNN_OK:
+            failed(status, "Network.loss_and_gradients")
+        return loss, list(zip(dw, db))
+
+    cdef fnn_targets targets(self, cnp.ndarray y, object sample_weight) noexcept:
+        if cnp.PyArray_NDIM(y) == 1:
+            return targets_view(y, None, sample_weight)
+        return targets_view(None, y, sample_weight)
+
+    def training(self, str solver, double learning_rate, double momentum, double alpha,
+                 Py_ssize_t batch_size):
+        """Start a training with a fresh optimiser."""
+        cdef Training training = Training.__new__(Training)
+        training.engine = self
+        cdef fnn_optimizer opt = fnn_optimizer_init(_SOLVERS[solver], learning_rate, momentum,
+                                                    alpha)
+        cdef fnn_status status = fnn_training_new(self.net, opt, batch_size, &training.training)
+        if status != FNN_OK:
+            failed(status, "Network.train")
+        return training
+
+
+cdef class Training:
+    """The optimiser's state and the loop over minibatches."""
+
+    cdef fnn_training *training
+    cdef NetworkEngine engine
+
+    def __dealloc__(self):
+        fnn_training_free(self.training)
+
+    def epoch(self, cnp.ndarray x not None, cnp.ndarray y not None, cnp.ndarray order not None,
+              sample_weight):
+        """Step through the minibatches; return their mean loss, or the first that is not finite.
+
+        Holds no lock of Python, but lets signal handlers run now and then.
+        """
+        cdef fnn_in x_view = view_in(x)
+        sample_weight = contiguous(sample_weight)
+        cdef fnn_targets y_view = self.engine.targets(y, sample_weight)
+        cdef const int64_t *rows = <const int64_t *>cnp.PyArray_DATA(order)
+        cdef Py_ssize_t count = cnp.PyArray_SIZE(order)
+        cdef double loss = 0
+        cdef fnn_status status
+        with nogil:
+            status = fnn_training_epoch(self.training, x_view, y_view, rows, count, poll_signals,
+                                        NULL, &loss)
+        if status == FNN_ESTOPPED:
+            propagate()
+        if status != FNN_OK:
+            failed(status, "Network.train")
+        return loss
+
+
+if isa() == "none":
+    import os
+    raise ValueError(f"FASTNN_ISA={os.environ.get('FASTNN_ISA')!r}: this machine has "
+                     f"{', '.join(available_isas())}")

@@ -1,0 +1,457 @@
+"""Dense networks: `Network` checks, documents and keeps state; the backend's engine computes."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from . import _check
+from . import _check_network as _rules
+from .runtime import backend_module as _backend
+
+__all__ = ["Network"]
+
+Array = NDArray[Any]
+
+
+class Network:
+    """A dense (fully connected) feed-forward network.
+
+    ``a_0 = x``, ``a_l = act_l(a_{l-1} W_l + b_l)``; the loss follows from the output layer: softmax
+    has softmax cross-entropy, sigmoid has sigmoid cross-entropy, identity has squared error.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Width of the input, of each hidden layer, and of the output; at least two, each at least 1.
+    activation : {"identity", "sigmoid", "tanh", "relu"} or sequence of them
+        One name, or one for each hidden layer.
+    output : {"softmax", "sigmoid", "identity"}
+        Activation of the output layer.
+    dtype : {"float32", "float64"}
+        Of the parameters, the data and the arithmetic.
+    rng : None, int or numpy.random.Generator
+        Source of the initial weights.
+
+    Raises
+    ------
+    TypeError
+        If dtype is another one, or a size is not an integer.
+    ValueError
+        If a size is less than 1, a name is unknown, or the number of activations does not match.
+
+    Notes
+    -----
+    Initial weights are uniform in (-r, r): ``r = sqrt(6 / (k + m))`` (Glorot) for a layer (k, m),
+    ``r = sqrt(6 / k)`` (He) before relu. They are drawn in float64 and rounded to dtype, so a seed
+    gives the same network in both. Biases start at zero.
+
+    Numerics: those of `fastnn.kernels`. Predictions may run in several threads at once, but not
+    while another thread trains the same network: they would mix weights of different steps.
+
+    Examples
+    --------
+    Exclusive or:
+
+    >>> import numpy as np, fastnn
+    >>> x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], dtype=np.float64)
+    >>> net = fastnn.Network((2, 8, 2), activation="tanh", dtype="float64", rng=0)
+    >>> losses = net.train(x, [0, 1, 1, 0], epochs=200, learning_rate=0.05)
+    >>> net(x).argmax(axis=1)
+    array([0, 1, 1, 0])
+
+    References
+    ----------
+    X. Glorot, Y. Bengio, Understanding the difficulty of training deep feedforward neural networks,
+    AISTATS 2010. K. He et al., Delving deep into rectifiers, ICCV 2015.
+    """
+
+    __slots__ = ("__weakref__", "_activation", "_dtype", "_engine", "_lock", "_output", "_sizes")
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        *,
+        activation: str | Sequence[str] = "sigmoid",
+        output: str = "softmax",
+        dtype: DTypeLike = "float32",
+        rng: int | np.random.Generator | None = None,
+    ) -> None:
+        self._build(_rules.layer_sizes(sizes), activation, output, dtype)
+        self._draw_weights(_rules.generator(rng))
+
+    def _build(
+        self,
+        sizes: tuple[int, ...],
+        activation: str | Sequence[str],
+        output: str,
+        dtype: DTypeLike,
+    ) -> None:
+        self._sizes = sizes
+        self._activation = _rules.hidden_activations(activation, len(sizes) - 2)
+        self._output = _check.one_of("output", output, tuple(_rules.LOSSES))
+        self._dtype = _rules.float_dtype(dtype)
+        self._lock = threading.Lock()
+        self._engine = _backend.NetworkEngine(sizes, self._activation, output, self._dtype)
+
+    def _draw_weights(self, rng: np.random.Generator) -> None:
+        for w, name in zip(self._engine.weights, (*self._activation, self._output)):
+            k, m = w.shape
+            limit = math.sqrt(6 / k) if name == "relu" else math.sqrt(6 / (k + m))
+            w[...] = rng.uniform(-limit, limit, (k, m))
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Width of the input, of each hidden layer, and of the output."""
+        return self._sizes
+
+    @property
+    def activation(self) -> tuple[str, ...]:
+        """Activation of each hidden layer."""
+        return self._activation
+
+    @property
+    def output(self) -> str:
+        """Activation of the output layer."""
+        return self._output
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """dtype of the parameters and of the data."""
+        return self._dtype
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of weights and biases."""
+        return sum((k + 1) * m for k, m in zip(self._sizes, self._sizes[1:]))
+
+    @property
+    def weights(self) -> tuple[Array, ...]:
+        """The weights W (k, m) of each layer: live arrays; to write into them changes the network.
+
+        Assigning a sequence of arrays checks all of them (number, shapes, dtype) and then copies
+        their values.
+        """
+        return tuple(self._engine.weights)
+
+    @weights.setter
+    def weights(self, arrays: Iterable[ArrayLike]) -> None:
+        self._assign("weights", self._engine.weights, arrays)
+
+    @property
+    def biases(self) -> tuple[Array, ...]:
+        """The biases b (m,) of each layer, in the same manner as `weights`."""
+        return tuple(self._engine.biases)
+
+    @biases.setter
+    def biases(self, arrays: Iterable[ArrayLike]) -> None:
+        self._assign("biases", self._engine.biases, arrays)
+
+    def _assign(self, what: str, live: list[Array], arrays: Iterable[ArrayLike]) -> None:
+        given = list(arrays)
+        if len(given) != len(live):
+            raise ValueError(f"{what}: {len(given)} arrays given, expected {len(live)}")
+        pairs = enumerate(zip(given, live))
+        values = [_rules.parameter(f"{what}[{i}]", a, p) for i, (a, p) in pairs]
+        with self._exclusive(f"set {what}"):
+            for p, value in zip(live, values):
+                p[...] = value
+
+    def __call__(self, x: ArrayLike, *, out: Array | None = None) -> Array:
+        """Outputs of the network.
+
+        Parameters
+        ----------
+        x : array_like (n, k) or (k,), dtype of the network
+        out : ndarray (n, m) or (m,), dtype of the network, optional
+            Receives the result; it must not share memory with x or with a parameter.
+
+        Returns
+        -------
+        ndarray (n, m), or (m,) for one row (k,)
+            `out` if it is given.
+
+        Raises
+        ------
+        TypeError
+            If x or `out` is of another dtype.
+        ValueError
+            If x has another rank or width, or `out` has another shape, is read-only, or overlaps.
+
+        Notes
+        -----
+        Numerics: NaN and infinity in a row stay in that row. With the compiled kernels, a row gives
+        the same bits alone and in any batch.
+
+        Examples
+        --------
+        >>> import numpy as np, fastnn
+        >>> net = fastnn.Network((3, 2))
+        >>> net.weights = [np.zeros((3, 2), np.float32)]
+        >>> net(np.ones(3, np.float32))
+        array([0.5, 0.5], dtype=float32)
+        """
+        rows = _rules.rows(x, self._sizes[0], self._dtype, (1, 2))
+        if out is not None:
+            self._check_out(x, rows, out)
+        return self._engine.forward(rows, out)
+
+    def _check_out(self, x: ArrayLike, rows: Array, out: Array) -> None:
+        _check.out_array("out", out, (*rows.shape[:-1], self._sizes[-1]), self._dtype)
+        _check.no_overlap("out", out, x=x)
+        for what in ("weights", "biases"):
+            for layer, p in enumerate(getattr(self._engine, what)):
+                if np.may_share_memory(out, p):
+                    _check.no_overlap("out", out, **{f"{what}[{layer}]": p})
+
+    def activations(self, x: ArrayLike) -> list[Array]:
+        """Output of every layer, the hidden ones and the last.
+
+        Parameters
+        ----------
+        x : array_like (n, k) or (k,), dtype of the network
+
+        Returns
+        -------
+        list of ndarray (n, m_l), or (m_l,) for one row (k,)
+
+        Raises
+        ------
+        TypeError
+            If x is of another dtype.
+        ValueError
+            If x has another rank or width.
+
+        Examples
+        --------
+        >>> import numpy as np, fastnn
+        >>> [a.shape for a in fastnn.Network((4, 3, 2)).activations(np.ones((5, 4), np.float32))]
+        [(5, 3), (5, 2)]
+        """
+        rows = _rules.rows(x, self._sizes[0], self._dtype, (1, 2))
+        return self._engine.activations(rows)
+
+    def loss_and_gradients(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        *,
+        alpha: float = 0.0,
+        sample_weight: ArrayLike | None = None,
+    ) -> tuple[float, list[tuple[Array, Array]]]:
+        """Loss over the rows and its gradient by every parameter.
+
+        ``loss = sum_i w_i l_i / sum_i w_i + alpha / 2 * sum W^2``, l_i the loss of row i
+
+        Parameters
+        ----------
+        x : array_like (n, k), dtype of the network, n >= 1
+        y : array_like of integers (n,), or array_like (n, c) of the network's dtype
+            Labels or targets, as in the loss functions of `fastnn.kernels`.
+        alpha : float
+            Weight of the penalty, at least 0; biases are not penalised.
+        sample_weight : array_like (n,), dtype of the network, optional
+            Weights w of the rows, finite, at least 0, with a positive sum.
+
+        Returns
+        -------
+        loss : float
+        gradients : list of (dW, db)
+            One pair for each layer, of the shapes of its W (k, m) and b (m,).
+
+        Raises
+        ------
+        TypeError
+            If an array is of another dtype.
+        ValueError
+            If there are no rows, shapes do not match, or labels, weights or alpha are out of range.
+
+        Notes
+        -----
+        Numerics: the loss is taken from the logits and accumulated in float64.
+
+        Examples
+        --------
+        >>> import numpy as np, fastnn
+        >>> net = fastnn.Network((3, 2), dtype="float64")
+        >>> net.weights = [np.zeros((3, 2))]
+        >>> loss, [(dw, db)] = net.loss_and_gradients(np.ones((1, 3)), [1])
+        >>> round(loss, 6), db
+        (0.693147, array([ 0.5, -0.5]))
+        """
+        alpha = _rules.number("alpha", alpha, "finite and at least 0", lambda a: a >= 0)
+        data = self._data(x, y, sample_weight)
+        return self._engine.gradients(*data[:2], alpha, data[2])
+
+    def _data(
+        self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
+    ) -> tuple[Array, Array, Array | None]:
+        return _rules.loss_data(self._output, self._sizes, self._dtype, x, y, sample_weight)
+
+    def train(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        *,
+        epochs: int,
+        batch_size: int = 64,
+        solver: str = "adam",
+        learning_rate: float = 1e-3,
+        momentum: float = 0.9,
+        alpha: float = 0.0,
+        shuffle: bool = True,
+        rng: int | np.random.Generator | None = None,
+        sample_weight: ArrayLike | None = None,
+        callback: Callable[[int, float], Any] | None = None,
+    ) -> list[float]:
+        """Fit the parameters by minibatch gradient descent.
+
+        With g the gradient of `loss_and_gradients` over a minibatch and r the learning rate:
+        sgd ``p -= r g``; momentum ``v = mu v - r g, p += v``; nesterov ``v = mu v - r g,
+        p += mu v - r g``; adam with ``beta = (0.9, 0.999)``, ``eps = 1e-8``.
+
+        Parameters
+        ----------
+        x, y, alpha, sample_weight
+            As in `loss_and_gradients`. A minibatch whose weights are all 0 is skipped.
+        epochs : int
+            Passes over the rows, at least 0.
+        batch_size : int
+            Rows of a minibatch, at least 1; the last one of an epoch may be shorter.
+        solver : {"sgd", "momentum", "nesterov", "adam"}
+            Its state starts afresh in every call.
+        learning_rate : float
+            Positive.
+        momentum : float
+            mu, in [0, 1), of momentum and nesterov.
+        shuffle : bool
+            Draw a new order of the rows for each epoch.
+        rng : None, int or numpy.random.Generator
+            Source of the orders.
+        callback : callable, optional
+            Called after each epoch as ``callback(epoch, loss)``, epoch from 0; training stops if it
+            returns True. It must not train the network or assign its weights or biases.
+
+        Returns
+        -------
+        list of float
+            The loss of each epoch: the mean over its minibatches, each before its own update.
+
+        Raises
+        ------
+        FloatingPointError
+            If the loss or a parameter stops being finite; the parameters from before that epoch
+            are restored.
+        RuntimeError
+            If the network is already being trained.
+        TypeError, ValueError
+            If an argument is invalid; nothing has changed then.
+
+        Notes
+        -----
+        Numerics: arithmetic in the network's dtype, losses accumulated in float64. Ctrl-C leaves
+        the network at its last whole step.
+
+        Examples
+        --------
+        >>> import numpy as np, fastnn
+        >>> x = np.linspace(-1, 1, 50).reshape(-1, 1)
+        >>> net = fastnn.Network((1, 1), output="identity", dtype="float64", rng=0)
+        >>> losses = net.train(x, 3 * x + 1, epochs=200, solver="momentum", learning_rate=0.1)
+        >>> bool(abs(net.weights[0][0, 0] - 3) < 1e-3), bool(abs(net.biases[0][0] - 1) < 1e-3)
+        (True, True)
+
+        References
+        ----------
+        I. Sutskever et al., On the importance of initialization and momentum in deep learning, ICML
+        2013. D. P. Kingma, J. Ba, Adam: a method for stochastic optimization, ICLR 2015.
+        """
+        epochs = _rules.integer("epochs", epochs, 0)
+        options = (
+            _check.one_of("solver", solver, _rules.SOLVERS),
+            _rules.number("learning_rate", learning_rate, "finite and positive", lambda r: r > 0),
+            _rules.number("momentum", momentum, "in [0, 1)", lambda mu: 0 <= mu < 1),
+            _rules.number("alpha", alpha, "finite and at least 0", lambda a: a >= 0),
+            _rules.integer("batch_size", batch_size, 1),
+        )
+        if callback is not None and not callable(callback):
+            raise TypeError(f"callback must be callable, not {type(callback).__name__}")
+        x, y, sample_weight = self._data(x, y, sample_weight)
+        orders = _orders(len(x), _rules.generator(rng) if shuffle else None)
+        losses: list[float] = []
+        with self._exclusive("train"):
+            training = self._engine.training(*options)
+            for epoch, order in zip(range(epochs), orders):
+                before = [p.copy() for p in self._parameters()]
+                loss = training.epoch(x, y, order, sample_weight)
+                self._keep_finite(epoch, loss, before)
+                losses.append(loss)
+                if callback is not None and _is_true(callback(epoch, loss)):
+                    break
+        return losses
+
+    def _parameters(self) -> list[Array]:
+        return [*self._engine.weights, *self._engine.biases]
+
+    def _keep_finite(self, epoch: int, loss: float, before: list[Array]) -> None:
+        """Restore the parameters from before the epoch, and say so, if it has diverged."""
+        parameters = self._parameters()
+        if not math.isfinite(loss):
+            what = "loss"
+        elif not all(np.isfinite(p).all() for p in parameters):
+            what = "a weight"
+        else:
+            return
+        for p, value in zip(parameters, before):
+            p[...] = value
+        raise FloatingPointError(
+            f"epoch {epoch}: {what} is not finite; the weights before this epoch are kept; "
+            "lower learning_rate or check x for NaN"
+        )
+
+    @contextmanager
+    def _exclusive(self, what: str) -> Iterator[None]:
+        if not self._lock.acquire(blocking=False):
+            raise RuntimeError(f"cannot {what}: this network is being trained")
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            "sizes": self._sizes,
+            "activation": self._activation,
+            "output": self._output,
+            "dtype": self._dtype.name,
+            "weights": [np.array(w, order="C") for w in self._engine.weights],
+            "biases": [np.array(b, order="C") for b in self._engine.biases],
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._build(state["sizes"], state["activation"], state["output"], state["dtype"])
+        self.weights = state["weights"]
+        self.biases = state["biases"]
+
+    def __repr__(self) -> str:
+        names = set(self._activation)
+        activation = names.pop() if len(names) == 1 else self._activation
+        return (
+            f"{type(self).__name__}({self._sizes}, activation={activation!r}, "
+            f"output={self._output!r}, dtype={self._dtype.name!r})"
+        )
+
+
+def _orders(n: int, rng: np.random.Generator | None) -> Iterator[Array]:
+    while True:
+        yield np.arange(n) if rng is None else rng.permutation(n)
+
+
+def _is_true(answer: Any) -> bool:
+    return isinstance(answer, (bool, np.bool_)) and bool(answer)

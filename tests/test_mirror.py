@@ -1,0 +1,155 @@
+"""The two backends have one interface, and the documentation of it is complete and runs."""
+
+import doctest
+import importlib
+import inspect
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import fastnn
+import fastnn.network
+from fastnn import kernels, reference
+
+MODULES = ("fastnn.kernels", "fastnn.network", "fastnn.runtime", "fastnn.datasets")
+SECTIONS = ("Parameters", "Returns", "Raises", "Notes", "Examples", "References")
+METHODS = ("__call__", "activations", "loss_and_gradients", "train")
+
+
+def run(code, **environment):
+    """Run Python code in a fresh process and return what it did."""
+    env = {**os.environ, **environment}
+    command = [sys.executable, "-W", "error", "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, env=env, check=False)
+
+
+def test_kernels_and_reference_have_the_same_names():
+    assert kernels.__all__ == reference.__all__ == sorted(kernels.__all__)
+
+
+@pytest.mark.parametrize("name", kernels.__all__)
+def test_kernels_and_reference_have_the_same_signatures(name):
+    assert inspect.signature(getattr(kernels, name)) == inspect.signature(getattr(reference, name))
+
+
+def test_engines_have_the_same_methods():
+    engine = fastnn.runtime.backend_module.NetworkEngine
+    for name in ("forward", "activations", "gradients", "training"):
+        assert callable(getattr(engine, name)) and callable(getattr(reference.NetworkEngine, name))
+
+
+@pytest.mark.parametrize("module", ["fastnn", *MODULES])
+def test_all_lists_every_public_name(module):
+    module = importlib.import_module(module)
+    own = {
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_")
+        and (inspect.isfunction(value) or inspect.isclass(value))
+        and (module is fastnn or value.__module__ == module.__name__)
+    }
+    assert own <= set(module.__all__)
+    assert len(set(module.__all__)) == len(module.__all__)
+    assert all(hasattr(module, name) for name in module.__all__)
+
+
+def test_every_kernel_is_at_the_top():
+    for name in kernels.__all__:
+        assert getattr(fastnn, name) is getattr(kernels, name)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_run(name):
+    results = doctest.testmod(importlib.import_module(name))
+    assert results.attempted and not results.failed
+
+
+def sections_of(function):
+    """The headings of a docstring in their order."""
+    lines = inspect.getdoc(function).splitlines()
+    return [line for line, below in zip(lines, lines[1:]) if below == "-" * len(line) and line]
+
+
+@pytest.mark.parametrize("name", kernels.__all__)
+def test_kernels_are_documented(name):
+    doc = inspect.getdoc(getattr(kernels, name))
+    assert sections_of(getattr(kernels, name)) == list(SECTIONS)
+    assert "Numerics:" in doc and "``" in doc
+    for parameter in inspect.signature(getattr(kernels, name)).parameters:
+        assert f"\n{parameter} : " in doc
+    assert inspect.getdoc(getattr(reference, name))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_network_is_documented(name):
+    doc = inspect.getdoc(getattr(fastnn.Network, name))
+    found = sections_of(getattr(fastnn.Network, name))
+    assert set(found) >= {"Parameters", "Returns", "Raises", "Examples"}
+    assert found == [s for s in SECTIONS if s in found]
+    for parameter in list(inspect.signature(getattr(fastnn.Network, name)).parameters)[1:]:
+        assert parameter in doc
+
+
+def test_import_is_light():
+    code = (
+        "import sys, numpy; before = set(sys.modules); import fastnn\n"
+        "new = {m.split('.')[0] for m in set(sys.modules) - before}\n"
+        "heavy = {'scipy', 'sklearn', 'matplotlib', 'argparse', 'logging', 'dataclasses'}\n"
+        "assert not new & heavy, new & heavy\n"
+        "assert 'numpy.random' not in sys.modules or 'numpy.random' in before"
+    )
+    done = run(code)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_numpy_backend_is_chosen_by_the_environment():
+    code = "import fastnn; print(fastnn.backend(), fastnn.isa(), fastnn.available_isas())"
+    done = run(code, FASTNN_BACKEND="numpy")
+    assert done.stdout == "numpy numpy ('numpy',)\n", done.stderr
+
+
+def test_an_unknown_backend_is_refused():
+    done = run("import fastnn", FASTNN_BACKEND="cuda")
+    assert done.returncode != 0
+    assert "ImportError: FASTNN_BACKEND='cuda'" in done.stderr
+    assert "valid names: compiled, numpy" in done.stderr
+
+
+@pytest.mark.parametrize("value", ["", "compiled"])
+def test_a_missing_compiled_module_is_an_error_that_helps(value):
+    code = "import sys; sys.modules['fastnn._core'] = None; import fastnn"
+    done = run(code, FASTNN_BACKEND=value)
+    assert done.returncode != 0
+    assert "pip install ." in done.stderr and "FASTNN_BACKEND=numpy" in done.stderr
+
+
+def test_use_isa_restores_what_was_before():
+    before = fastnn.isa()
+    for name in fastnn.available_isas():
+        with fastnn.use_isa(name):
+            assert fastnn.isa() == name
+        with pytest.raises(KeyError), fastnn.use_isa(name):
+            raise KeyError
+        assert fastnn.isa() == before
+    with pytest.raises(ValueError, match="'sse9'") as error, fastnn.use_isa("sse9"):
+        pass
+    assert fastnn.available_isas()[0] in str(error.value)
+    assert fastnn.isa() == before
+
+
+def test_show_config_names_what_computes(capsys):
+    fastnn.show_config()
+    printed = capsys.readouterr().out
+    for value in (fastnn.__version__, fastnn.backend(), fastnn.isa(), np.__version__):
+        assert value in printed
+
+
+def test_the_digits_are_whole():
+    digits = fastnn.datasets.load_digits16()
+    for x, y, a_class in [(digits[0], digits[1], 400), (digits[2], digits[3], 100)]:
+        assert x.dtype == np.float32 and x.shape == (10 * a_class, 256)
+        assert x.min() == 0 and x.max() == 1 and x.flags.c_contiguous
+        assert y.dtype == np.int64 and (np.bincount(y) == a_class).all()
