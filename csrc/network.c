@@ -108,7 +108,8 @@ static fnn_status check_rows(const fnn_network *net, fnn_in x, fnn_out y, ptrdif
 {
     if (x.cols != net->inputs || !fnn_has_shape(fnn_as_in(y), x.rows, net->layer[l].m))
         return FNN_ESHAPE;
-    return fnn_check_out(net->dt, y, &x, 1);
+    const fnn_in inputs[] = { x, { net->memory, 1, net->parameters, net->parameters, 1 } };
+    return fnn_check_out(net->dt, y, inputs, 2);
 }
 
 fnn_status fnn_network_forward(fnn_network *net, fnn_in x, fnn_out y)

@@ -17,7 +17,9 @@ from ._check import (
     array,
     labels_or_targets,
     n_label_values,
+    no_overlap,
     one_of,
+    out_array,
     weights,
 )
 
@@ -124,3 +126,15 @@ def loss_data(
     classes = n_label_values(LOSSES[output], c)
     labels, targets = labels_or_targets(y, n, c, dtype, classes)
     return x, targets if labels is None else labels, weights(sample_weight, n, dtype)
+
+
+def forward(x: Any, out: Any, weights_: Sequence[Array], biases: Sequence[Array]) -> Array:
+    """Return the rows x, (n, k) or (k,), for a network of these parameters; `out` may be None."""
+    given, dtype = x, weights_[0].dtype
+    x = rows(x, weights_[0].shape[0], dtype, (1, 2))
+    if out is not None:
+        out_array("out", out, (*x.shape[:-1], weights_[-1].shape[1]), dtype)
+        for layer, (w, b) in enumerate(zip(weights_, biases)):
+            no_overlap("out", out, **{f"weights[{layer}]": w, f"biases[{layer}]": b})
+        no_overlap("out", out, x=given)
+    return x

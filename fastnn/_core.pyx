@@ -333,10 +333,10 @@ cdef int propagate() except -1:
 
 
 cdef class NetworkEngine:
-    """The arithmetic of `fastnn.Network` on arguments that it has checked."""
+    """The arithmetic of `fastnn.Network`, which has checked the arguments but those of forward."""
 
     cdef fnn_network *net
-    cdef Py_ssize_t layers
+    cdef Py_ssize_t layers, outputs
     cdef int typenum
     cdef double flops_per_row
     cdef tuple sizes
@@ -344,6 +344,7 @@ cdef class NetworkEngine:
     def __cinit__(self, tuple sizes, tuple activations, str output, dtype):
         self.sizes = sizes
         self.layers = len(sizes) - 1
+        self.outputs = sizes[self.layers]
         self.typenum = cnp.NPY_FLOAT if dtype.itemsize == 4 else cnp.NPY_DOUBLE
         self.flops_per_row = sum(2.0 * k * m for k, m in zip(sizes, sizes[1:]))
         acts = [_ACTIVATIONS[name] for name in (*activations, output)]
@@ -390,24 +391,32 @@ cdef class NetworkEngine:
     def biases(self):
         return [self.parameter(fnn_network_bias(self.net, l), 1) for l in range(self.layers)]
 
-    def forward(self, cnp.ndarray x not None, out=None):
+    def forward(self, x, out=None):
+        """Outputs (n, m) of x (n, k), or (m,) of (k,); checks both."""
+        cdef int ndim = 1 if readable(x, 1, self.typenum) else 2
+        if not (ndim == 1 or readable(x, 2, self.typenum)) or not (
+            out is None or writable(out, ndim, self.typenum)
+        ):
+            x = _rules.forward(x, out, self.weights, self.biases)
+            ndim = x.ndim
         cdef fnn_in x_view = view_in(x)
-        cdef Py_ssize_t m = self.sizes[self.layers]
+        result = out
         if out is None:
-            out = (empty_row(m, self.typenum) if cnp.PyArray_NDIM(x) == 1
-                   else empty(x_view.rows, m, self.typenum))
-        cdef fnn_out y_view = view(out)
+            result = (empty_row(self.outputs, self.typenum) if ndim == 1
+                      else empty(x_view.rows, self.outputs, self.typenum))
+        cdef fnn_out y_view = view(result)
         cdef fnn_status status
         if x_view.rows * self.flops_per_row < SMALL_FLOPS:
             status = fnn_network_forward(self.net, x_view, y_view)
         else:
             with nogil:
                 status = fnn_network_forward(self.net, x_view, y_view)
+        if status == FNN_OK:
+            return result
+        _rules.forward(x, out, self.weights, self.biases)
         if status == FNN_EALIAS:
             return deliver(self.forward(x), out)
-        if status != FNN_OK:
-            failed(status, "Network")
-        return out
+        return failed(status, "Network")
 
     def activations(self, cnp.ndarray x not None):
         cdef fnn_in x_view = view_in(x)

@@ -197,18 +197,7 @@ class Network:
         >>> net(np.ones(3, np.float32))
         array([0.5, 0.5], dtype=float32)
         """
-        rows = _rules.rows(x, self._sizes[0], self._dtype, (1, 2))
-        if out is not None:
-            self._check_out(x, rows, out)
-        return self._engine.forward(rows, out)
-
-    def _check_out(self, x: ArrayLike, rows: Array, out: Array) -> None:
-        _check.out_array("out", out, (*rows.shape[:-1], self._sizes[-1]), self._dtype)
-        _check.no_overlap("out", out, x=x)
-        for what in ("weights", "biases"):
-            for layer, p in enumerate(getattr(self._engine, what)):
-                if np.may_share_memory(out, p):
-                    _check.no_overlap("out", out, **{f"{what}[{layer}]": p})
+        return self._engine.forward(x, out)
 
     def activations(self, x: ArrayLike) -> list[Array]:
         """Output of every layer, the hidden ones and the last.

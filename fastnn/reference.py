@@ -269,7 +269,7 @@ _SOLVER = {
 
 
 class NetworkEngine:
-    """The arithmetic of `fastnn.Network` on arguments that it has checked."""
+    """The arithmetic of `fastnn.Network`, which has checked the arguments but those of forward."""
 
     def __init__(
         self,
@@ -292,8 +292,9 @@ class NetworkEngine:
             a.append(_ACTIVATION[name](a[-1] @ w + b))
         return a
 
-    def forward(self, x: Array, out: Array | None = None) -> Array:
-        """Outputs (n, m) of x (n, k), or (m,) of (k,)."""
+    def forward(self, x: ArrayLike, out: Array | None = None) -> Array:
+        """Outputs (n, m) of x (n, k), or (m,) of (k,); checks both."""
+        x = _check_network.forward(x, out, self.weights, self.biases)
         return _delivered(self._layers(x, self._output)[-1], out)
 
     def activations(self, x: Array) -> list[Array]:
