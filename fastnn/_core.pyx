@@ -22,6 +22,7 @@ cdef extern from "Python.h":
 
 # What takes about a microsecond: less work than this keeps the GIL.
 DEF SMALL_FLOPS = 50000
+DEF SMALL_ELEMENTS = 2000
 
 _ACTIVATIONS = {
     "identity": FNN_IDENTITY,
@@ -170,24 +171,42 @@ cdef object as_matrix(cnp.ndarray a):
     return None
 
 
+cdef inline bint plain(object x, object out) noexcept:
+    """Whether `x` and `out` need no closer look: ready, of one type, of one shape."""
+    if readable(x, 1, -1):
+        return out is None or (writable(out, 1, cnp.PyArray_TYPE(x))
+                               and cnp.PyArray_SAMESHAPE(x, out))
+    return readable(x, 2, -1) and (out is None or (writable(out, 2, cnp.PyArray_TYPE(x))
+                                                   and cnp.PyArray_SAMESHAPE(x, out)))
+
+
+cdef object like(cnp.ndarray x, object out):
+    if out is not None:
+        return out
+    return cnp.PyArray_EMPTY(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x), 0)
+
+
 def elementwise(name, x, *, out=None):
     """exp, log1p, sigmoid or tanh of each element."""
-    cdef fnn_function fn = _FUNCTIONS[name]
-    x = _check.elementwise(name, x, out)
-    cdef cnp.ndarray result = cnp.PyArray_EMPTY(x.ndim, cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x), 0) \
-        if out is None else out
+    given = x
+    if not plain(x, out):
+        x = _check.elementwise(name, x, out)
+    result = like(x, out)
     source, target = as_matrix(x), as_matrix(result)
-    if source is None:
-        source = x.reshape(-1)
     if target is None:
         return deliver(elementwise(name, x), out)
+    cdef fnn_function fn = _FUNCTIONS[name]
     cdef fnn_dtype dt = dtype_of(x)
-    cdef fnn_in x_view = view_in(source)
+    cdef fnn_in x_view = view_in(x.reshape(-1) if source is None else source)
     cdef fnn_out y_view = view(target)
     cdef fnn_status status
-    with nogil:
+    if x_view.rows * x_view.cols < SMALL_ELEMENTS:
         status = fnn_map(dt, fn, x_view, y_view)
+    else:
+        with nogil:
+            status = fnn_map(dt, fn, x_view, y_view)
     if status == FNN_EALIAS or status == FNN_ESHAPE:
+        _check.elementwise(name, given, out)
         return deliver(elementwise(name, x), out)
     if status != FNN_OK:
         failed(status, name)
@@ -199,20 +218,25 @@ def sigmoid(x, *, out=None):
 
 
 def softmax(x, *, out=None):
-    x = _check.elementwise("softmax", x, out)
-    cdef cnp.ndarray result = cnp.PyArray_EMPTY(x.ndim, cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x), 0) \
-        if out is None else out
+    given = x
+    if not plain(x, out):
+        x = _check.elementwise("softmax", x, out)
+    result = like(x, out)
     cdef fnn_dtype dt = dtype_of(x)
     cdef fnn_in x_view = view_in(x)
     cdef fnn_out y_view = view(result)
     cdef fnn_status status
-    with nogil:
+    if x_view.rows * x_view.cols < SMALL_ELEMENTS:
         status = fnn_softmax(dt, x_view, y_view)
+    else:
+        with nogil:
+            status = fnn_softmax(dt, x_view, y_view)
+    if status == FNN_OK:
+        return result
+    _check.elementwise("softmax", given, out)
     if status == FNN_EALIAS:
         return deliver(softmax(x), out)
-    if status != FNN_OK:
-        failed(status, "softmax")
-    return result
+    return failed(status, "softmax")
 
 
 def dense_forward(x, w, b=None, *, activation="identity", out=None):
@@ -244,8 +268,15 @@ def dense_forward(x, w, b=None, *, activation="identity", out=None):
 
 
 def dense_backward(x, w, y, dy, *, activation="identity", needs=("dx", "dw", "db"), out=None):
+    cdef int code = _ACTIVATIONS.get(activation, -1) if type(activation) is str else -1
     needs = _check.needed(needs)
-    x, w, y, dy = _check.dense_backward(x, w, y, dy, activation, needs, out)
+    given = x, w, y, dy
+    if code < 0 or out is not None or not (
+        readable(x, 2, -1) and readable(w, 2, cnp.PyArray_TYPE(x))
+        and readable(y, 2, cnp.PyArray_TYPE(x)) and readable(dy, 2, cnp.PyArray_TYPE(x))
+    ):
+        x, w, y, dy = _check.dense_backward(x, w, y, dy, activation, needs, out)
+        code = _ACTIVATIONS[activation]
     cdef int typenum = cnp.PyArray_TYPE(x)
     cdef fnn_in x_view = view_in(x), w_view = view_in(w), y_view = view_in(y)
     cdef fnn_in dy_view = view_in(dy)
@@ -257,18 +288,18 @@ def dense_backward(x, w, y, dy, *, activation="identity", needs=("dx", "dw", "db
     if "db" in needs and db is None:
         db = empty_row(w_view.cols, typenum)
     cdef fnn_out dx_view = view(dx), dw_view = view(dw), db_view = view(db)
-    cdef fnn_act code = _ACTIVATIONS[activation]
     cdef fnn_dtype dt = dtype_of(x)
     cdef fnn_status status
     with nogil:
-        status = fnn_dense_backward(dt, code, x_view, w_view, y_view, dy_view, dx_view, dw_view,
+        status = fnn_dense_backward(dt, <fnn_act>code, x_view, w_view, y_view, dy_view, dx_view, dw_view,
                                     db_view)
+    if status == FNN_OK:
+        return dx, dw, db
+    _check.dense_backward(*given, activation, needs, out)
     if status == FNN_EALIAS:
         values = dense_backward(x, w, y, dy, activation=activation, needs=needs)
         return tuple(None if v is None else deliver(v, a) for v, a in zip(values, (dx, dw, db)))
-    if status != FNN_OK:
-        failed(status, "dense_backward")
-    return dx, dw, db
+    return failed(status, "dense_backward")
 
 
 cdef fnn_targets targets_view(object labels, object targets, object weights) noexcept:

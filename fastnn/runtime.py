@@ -11,11 +11,12 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import perf_counter
 from types import ModuleType
 
 import numpy as np
 
-__all__ = ["available_isas", "backend", "isa", "show_config", "use_isa"]
+__all__ = ["available_isas", "backend", "isa", "measure_peak", "show_config", "use_isa"]
 
 _BACKENDS = ("compiled", "numpy")
 
@@ -90,6 +91,23 @@ def use_isa(name: str) -> Iterator[None]:
         yield
     finally:
         backend_module.set_isa(before)
+
+
+def measure_peak(dtype: str = "float32", seconds: float = 0.002) -> float:
+    """Return the floating-point operations a second of one core, by FMAs in registers.
+
+    That is the most that the instruction set in use can do; 0.0 under the NumPy backend.
+    """
+    burst = getattr(backend_module, "fma_burst", None)
+    if burst is None:
+        return 0.0
+    iterations, best = 1000, 0.0
+    end = perf_counter() + seconds
+    while perf_counter() < end:
+        begin = perf_counter()
+        flops = burst(dtype, iterations)
+        best = max(best, flops / (perf_counter() - begin))
+    return best
 
 
 def _cpu_count() -> int | None:

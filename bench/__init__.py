@@ -1,0 +1,1 @@
+"""Speed comparisons: `python -m bench` prints a table; `pytest bench` runs pytest-benchmark."""
