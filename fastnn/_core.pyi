@@ -1,0 +1,82 @@
+"""The compiled backend; what is public of it is documented in `kernels`, `network`, `runtime`."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+_Array = NDArray[Any]
+
+def available_isas() -> tuple[str, ...]: ...
+def isa() -> str: ...
+def set_isa(name: str) -> None: ...
+def fma_burst(dtype: Any, iterations: int) -> float: ...
+def elementwise(name: str, x: ArrayLike, *, out: _Array | None = None) -> _Array: ...
+def sigmoid(x: ArrayLike, *, out: _Array | None = None) -> _Array: ...
+def softmax(x: ArrayLike, *, out: _Array | None = None) -> _Array: ...
+def dense_forward(
+    x: ArrayLike,
+    w: ArrayLike,
+    b: ArrayLike | None = None,
+    *,
+    activation: str = "identity",
+    out: _Array | None = None,
+) -> _Array: ...
+def dense_backward(
+    x: ArrayLike,
+    w: ArrayLike,
+    y: ArrayLike,
+    dy: ArrayLike,
+    *,
+    activation: str = "identity",
+    needs: Iterable[str] = ("dx", "dw", "db"),
+    out: tuple[_Array | None, _Array | None, _Array | None] | None = None,
+) -> tuple[_Array | None, _Array | None, _Array | None]: ...
+def softmax_cross_entropy(
+    z: ArrayLike,
+    y: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    out: _Array | None = None,
+) -> tuple[float, _Array]: ...
+def sigmoid_cross_entropy(
+    z: ArrayLike,
+    y: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    out: _Array | None = None,
+) -> tuple[float, _Array]: ...
+def squared_error(
+    z: ArrayLike,
+    y: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    out: _Array | None = None,
+) -> tuple[float, _Array]: ...
+
+class NetworkEngine:
+    def __init__(
+        self,
+        sizes: tuple[int, ...],
+        activations: tuple[str, ...],
+        output: str,
+        dtype: np.dtype[Any],
+    ) -> None: ...
+    @property
+    def weights(self) -> list[_Array]: ...
+    @property
+    def biases(self) -> list[_Array]: ...
+    def forward(self, x: ArrayLike, out: _Array | None = None) -> _Array: ...
+    def activations(self, x: _Array) -> list[_Array]: ...
+    def gradients(
+        self, x: _Array, y: _Array, alpha: float, sample_weight: _Array | None
+    ) -> tuple[float, list[tuple[_Array, _Array]]]: ...
+    def training(
+        self, solver: str, learning_rate: float, momentum: float, alpha: float, batch_size: int
+    ) -> Training: ...
+
+class Training:
+    def epoch(
+        self, x: _Array, y: _Array, order: _Array, sample_weight: _Array | None
+    ) -> float: ...
