@@ -10,6 +10,7 @@ Switches, as environment variables set to 1:
 
 import glob
 import os
+import sys
 
 from setuptools import Extension, setup
 
@@ -25,7 +26,7 @@ def extension():
     flags = ["-std=c11", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden"]
     flags += ["-Wall", "-Wextra"] + ["-Werror"] * switch("WERROR")
     flags += ["-O0", "-g", "-UNDEBUG"] if switch("DEBUG") else ["-O2", "-g0", "-DNDEBUG"]
-    link = [] if switch("DEBUG") else ["-Wl,-s"]
+    link = [] if switch("DEBUG") or sys.platform == "darwin" else ["-Wl,-s"]
     if switch("SANITIZE"):
         flags += ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g"]
         link = ["-fsanitize=address,undefined"]

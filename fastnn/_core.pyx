@@ -20,9 +20,9 @@ cnp.import_array()
 cdef extern from "Python.h":
     int check_signals "PyErr_CheckSignals"() noexcept
 
-# What takes about a microsecond: less work than this keeps the GIL.
-DEF SMALL_FLOPS = 50000
-DEF SMALL_ELEMENTS = 2000
+cdef enum: # what takes about a microsecond: less work than this keeps the GIL
+    SMALL_FLOPS = 50000
+    SMALL_ELEMENTS = 2000
 
 _ACTIVATIONS = {
     "identity": FNN_IDENTITY,

@@ -1,0 +1,19 @@
+"""What README.md shows works as it stands."""
+
+import re
+from pathlib import Path
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+def test_there_are_two_commands():
+    commands = re.findall(r"^pip install .*$", README, flags=re.MULTILINE)
+    assert commands[:2] == ["pip install . && fastnn demo", "pip install -e '.[test]' && pytest"]
+
+
+def test_the_example_runs(capsys):
+    (example,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    exec(compile(example, "README.md", "exec"), {})
+    accuracy, shape = capsys.readouterr().out.split(maxsplit=1)
+    assert float(accuracy) >= 0.94
+    assert shape.strip() == "(256, 128)"
