@@ -25,7 +25,7 @@ def extension():
 
     flags = ["-std=c11", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden"]
     flags += ["-Wall", "-Wextra"] + ["-Werror"] * switch("WERROR")
-    flags += ["-O0", "-g", "-UNDEBUG"] if switch("DEBUG") else ["-O2", "-g0", "-DNDEBUG"]
+    flags += ["-O0", "-g", "-UNDEBUG"] if switch("DEBUG") else ["-O3", "-g0", "-DNDEBUG"]
     link = [] if switch("DEBUG") or sys.platform == "darwin" else ["-Wl,-s"]
     if switch("SANITIZE"):
         flags += ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g"]

@@ -117,7 +117,7 @@ void fnn_multiply(const fnn_kernels *kn, fnn_dtype dt, const fnn_product *p)
 {
     const ptrdiff_t n = p->y.rows, m = p->y.cols, k = p->x.cols;
     fnn_panel job = { .x_rs = p->x.rs, .x_cs = p->x.cs, .y_rs = p->y.rs, .y_cs = p->y.cs,
-                      .a_rs = p->a.rs, .a_act = p->a_act };
+                      .a_rs = p->a.rs, .a_act = p->a_act, .ahead = p->ahead };
     ptrdiff_t p0 = 0;
     do {
         job.k = fnn_min(KC, k - p0);
@@ -205,11 +205,11 @@ static fnn_status check_backward(fnn_dtype dt, fnn_in x, fnn_in w, fnn_in y, fnn
 }
 
 void fnn_weight_gradient(const fnn_kernels *kn, fnn_dtype dt, fnn_in x, fnn_in delta,
-                         bool accumulate, fnn_out dw)
+                         bool accumulate, fnn_out dw, fnn_ahead *ahead)
 {
     const fnn_in x_t = { x.data, x.cols, x.rows, x.cs, x.rs };
     fnn_multiply(kn, dt, &(fnn_product){ .x = x_t, .w = fnn_rhs_direct(kn, x.cols, delta),
-                                         .y = dw, .accumulate = accumulate });
+                                         .y = dw, .accumulate = accumulate, .ahead = ahead });
 }
 
 /* Rows are taken in blocks, so that delta needs little memory; as each element of dw and db is a
@@ -258,7 +258,7 @@ fnn_status fnn_dense_backward(fnn_dtype dt, fnn_act act, fnn_in x, fnn_in w, fnn
         if (db.data)
             kn->column_sums(r, m, delta, ld, i > 0, sums);
         if (dw.data)
-            fnn_weight_gradient(kn, dt, fnn_slice(dt, x, i, r), delta_i, i > 0, dw);
+            fnn_weight_gradient(kn, dt, fnn_slice(dt, x, i, r), delta_i, i > 0, dw, NULL);
         if (dx.data)
             fnn_multiply(kn, dt, &(fnn_product){ .x = delta_i, .w = rhs,
                                                  .y = fnn_slice_out(dt, dx, i, r) });

@@ -72,6 +72,27 @@ FNN_INLINE fnn_out fnn_slice_out(fnn_dtype dt, fnn_out v, ptrdiff_t i, ptrdiff_t
  * folded in one fixed order, on every instruction set. */
 enum { FNN_SUM_LANES = 16 };
 
+/* Rows that will be needed soon, in places that the hardware cannot foresee: a product has a few
+ * of their cache lines fetched after each tile, so that the fetching costs no time of its own. */
+typedef struct {
+    const char *const *row;
+    ptrdiff_t rows, bytes; /* of each row */
+    ptrdiff_t at_row, at_byte;
+} fnn_ahead;
+
+FNN_INLINE void fnn_fetch_ahead(fnn_ahead *ahead)
+{
+    enum { LINES = 12, LINE = 64 };
+    for (int i = 0; i < LINES && ahead->at_row < ahead->rows; i++) {
+        __builtin_prefetch(ahead->row[ahead->at_row] + ahead->at_byte, 0, 2);
+        ahead->at_byte += LINE;
+        if (ahead->at_byte >= ahead->bytes) {
+            ahead->at_byte = 0;
+            ahead->at_row++;
+        }
+    }
+}
+
 /* One panel of a product: y = act(start + x w) * act_of_a'(a), for n rows and `cols` columns.
  * Row stride of w is w_rs, its columns are contiguous and readable up to a whole vector; start is
  * y itself (accumulate), or bias, or zero. Each element is one chain of FMAs in the order of k. */
@@ -90,6 +111,7 @@ typedef struct {
     const void *a; /* NULL, or (n, cols) with contiguous columns: multiply by a_act'(a) */
     ptrdiff_t a_rs;
     fnn_act a_act;
+    fnn_ahead *ahead; /* or NULL */
 } fnn_panel;
 
 /* Rows of a loss; the columns of z, targets and dz are contiguous. */
@@ -170,6 +192,7 @@ typedef struct {
     fnn_act act;
     fnn_in a; /* data NULL: no factor; cs == 1 */
     fnn_act a_act;
+    fnn_ahead *ahead;
 } fnn_product;
 
 /* Make w the factor of products of n rows; its rows are readable up to column `readable`. The
@@ -185,7 +208,7 @@ void fnn_multiply(const fnn_kernels *kn, fnn_dtype dt, const fnn_product *p);
 /* dw = x^T delta, added to what is there if `accumulate`. delta's columns are contiguous and
  * readable to whole cache lines. */
 void fnn_weight_gradient(const fnn_kernels *kn, fnn_dtype dt, fnn_in x, fnn_in delta,
-                         bool accumulate, fnn_out dw);
+                         bool accumulate, fnn_out dw, fnn_ahead *ahead);
 
 /* The row stride for rows of `cols` elements: whole cache lines, of an odd number where there are
  * many, so that neighbouring rows do not compete for the same places of a cache. Below cols on

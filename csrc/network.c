@@ -91,11 +91,11 @@ fnn_out fnn_network_bias(const fnn_network *net, ptrdiff_t l)
 /* y = act(x w + b) with layer l's parameters. w is not packed: its rows are readable to their
  * ends, and lie well for the cache. */
 void fnn_layer_forward(const fnn_network *net, const fnn_kernels *kn, ptrdiff_t l, fnn_act act,
-                       fnn_in x, fnn_out y)
+                       fnn_in x, fnn_out y, fnn_ahead *ahead)
 {
     fnn_multiply(kn, net->dt, &(fnn_product){
         .x = x, .y = y, .w = fnn_rhs_direct(kn, x.rows, fnn_as_in(fnn_network_weight(net, l))),
-        .bias = fnn_network_bias(net, l).data, .act = act });
+        .bias = fnn_network_bias(net, l).data, .act = act, .ahead = ahead });
 }
 
 /* The activation that the product's epilogue does; softmax, which needs whole rows, follows. */
@@ -135,10 +135,11 @@ fnn_status fnn_network_forward(fnn_network *net, fnn_in x, fnn_out y)
         for (ptrdiff_t l = 0; l < last; l++) {
             void *half = fnn_at_out(net->dt, scratch, l % 2 * rows * net->widest);
             const fnn_out next = fnn_activation_at(net, half, l, n);
-            fnn_layer_forward(net, kn, l, net->layer[l].act, a, next);
+            fnn_layer_forward(net, kn, l, net->layer[l].act, a, next, NULL);
             a = fnn_as_in(next);
         }
-        fnn_layer_forward(net, kn, last, epilogue_of(net, last), a, fnn_slice_out(net->dt, y, i, n));
+        fnn_layer_forward(net, kn, last, epilogue_of(net, last), a,
+                          fnn_slice_out(net->dt, y, i, n), NULL);
     }
     fnn_workspace_give(&net->workspace, scratch);
     return net->layer[last].act == FNN_SOFTMAX ? fnn_softmax(net->dt, fnn_as_in(y), y) : FNN_OK;
@@ -156,7 +157,8 @@ fnn_status fnn_network_activations(fnn_network *net, fnn_in x, const fnn_out *ys
     }
     const fnn_out outputs = ys[net->layers - 1];
     for (ptrdiff_t l = 0; x.rows > 0 && l < net->layers; l++)
-        fnn_layer_forward(net, kn, l, epilogue_of(net, l), l ? fnn_as_in(ys[l - 1]) : x, ys[l]);
+        fnn_layer_forward(net, kn, l, epilogue_of(net, l), l ? fnn_as_in(ys[l - 1]) : x, ys[l],
+                          NULL);
     return net->layer[net->layers - 1].act == FNN_SOFTMAX
          ? fnn_softmax(net->dt, fnn_as_in(outputs), outputs) : FNN_OK;
 }

@@ -49,6 +49,6 @@ FNN_INLINE fnn_out fnn_activation_at(const fnn_network *net, void *memory, ptrdi
 
 /* y = act(x w + b) with layer l's parameters. */
 void fnn_layer_forward(const fnn_network *net, const fnn_kernels *kn, ptrdiff_t l, fnn_act act,
-                       fnn_in x, fnn_out y);
+                       fnn_in x, fnn_out y, fnn_ahead *ahead);
 
 #endif

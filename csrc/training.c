@@ -41,6 +41,7 @@ typedef struct {
     void *labels, *targets, *weights;  /* theirs; labels are int64 */
     void *activations, *delta[2];
     void *layers;                      /* layer_scratch, one for each layer */
+    void *next_rows;                   /* where the rows of the next block lie */
     char *packed;                      /* where the layers' w_t are packed */
 } scratch;
 
@@ -80,6 +81,7 @@ static bool take_scratch(fnn_network *net, const fnn_kernels *kn, ptrdiff_t rows
         { &s->delta[0], dt, rows, net->widest },
         { &s->delta[1], dt, rows, net->widest },
         { &s->layers, FNN_F64, net->layers, sizeof(layer_scratch) / sizeof(double) + 1 },
+        { &s->next_rows, FNN_F64, rows, sizeof(char *) / sizeof(double) + 1 },
     };
     enum { PARTS = sizeof parts / sizeof *parts };
     size_t bytes = 0;
@@ -139,6 +141,19 @@ static fnn_in gather(const fnn_network *net, const samples *from, ptrdiff_t i, p
     return from->order ? fnn_as_in(x) : fnn_slice(dt, from->x, i, n);
 }
 
+/* Rows i .. of the samples' x, those of the next block. */
+static fnn_ahead look_ahead(fnn_dtype dt, const samples *from, ptrdiff_t i, const scratch *s)
+{
+    if (!from->order || from->x.cs != 1)
+        return (fnn_ahead){ 0 };
+    const char **row = s->next_rows;
+    const ptrdiff_t rows = fnn_min(s->rows, from->count - i);
+    for (ptrdiff_t r = 0; r < rows; r++)
+        row[r] = fnn_at(dt, from->x.data, from->order[i + r] * from->x.rs);
+    return (fnn_ahead){ .row = row, .rows = rows,
+                        .bytes = from->x.cols * (ptrdiff_t)fnn_sizeof(dt) };
+}
+
 static fnn_out hidden(const fnn_network *net, const scratch *s, ptrdiff_t l, ptrdiff_t n)
 {
     return fnn_activation_at(net, fnn_at_out(net->dt, s->activations, net->layer[l].activation), l, n);
@@ -147,15 +162,15 @@ static fnn_out hidden(const fnn_network *net, const scratch *s, ptrdiff_t l, ptr
 /* Outputs of the hidden layers, logits, and delta of the last layer; returns the sum of the
  * weighted losses. */
 static double forward_block(const fnn_network *net, const fnn_kernels *kn, fnn_in x,
-                            fnn_loss_rows *rows, const scratch *s)
+                            fnn_loss_rows *rows, fnn_ahead *ahead, const scratch *s)
 {
     const ptrdiff_t last = net->layers - 1, n = x.rows;
     for (ptrdiff_t l = 0; l < last; l++)
         fnn_layer_forward(net, kn, l, net->layer[l].act,
-                          l ? fnn_as_in(hidden(net, s, l - 1, n)) : x, hidden(net, s, l, n));
+                          l ? fnn_as_in(hidden(net, s, l - 1, n)) : x, hidden(net, s, l, n), ahead);
     const fnn_out z = fnn_activation_at(net, s->delta[1], last, n);
     fnn_layer_forward(net, kn, last, FNN_IDENTITY,
-                      last ? fnn_as_in(hidden(net, s, last - 1, n)) : x, z);
+                      last ? fnn_as_in(hidden(net, s, last - 1, n)) : x, z, ahead);
     rows->z = z.data;
     rows->dz = s->delta[0];
     rows->z_rs = rows->dz_rs = z.rs;
@@ -186,7 +201,7 @@ static void update(fnn_training *t, const fnn_kernels *kn, bool penalised, ptrdi
  * are the first of their batch. With t, the gradient is then complete and each part of it updates
  * its parameters as soon as it is there. */
 static void backward_block(const fnn_network *net, const fnn_kernels *kn, fnn_in x, bool first,
-                           fnn_training *t, const scratch *s)
+                           fnn_training *t, fnn_ahead *ahead, const scratch *s)
 {
     const ptrdiff_t last = net->layers - 1, n = x.rows;
     fnn_out delta = fnn_activation_at(net, s->delta[0], last, n);
@@ -203,7 +218,7 @@ static void backward_block(const fnn_network *net, const fnn_kernels *kn, fnn_in
             void *dw = fnn_at_out(net->dt, ls->dw, i % ls->dw_rows * at->ld);
             const fnn_in a_i = { fnn_at(net->dt, a.data, i * a.cs), n, r, a.rs, a.cs };
             fnn_weight_gradient(kn, net->dt, a_i, fnn_as_in(delta), !first,
-                                (fnn_out){ dw, r, at->m, at->ld, 1 });
+                                (fnn_out){ dw, r, at->m, at->ld, 1 }, ahead);
             if (t)
                 update(t, kn, true, at->w + i * at->ld, r * at->ld, dw);
         }
@@ -265,14 +280,15 @@ static fnn_status batch(const fnn_network *net, const fnn_kernels *kn, const sam
         const bool last = end - i <= s->rows;
         fnn_loss_rows rows = { .c = net->layer[net->layers - 1].m, .scale = 1 / weight };
         const fnn_in x = gather(net, from, i, fnn_min(s->rows, end - i), s, &rows);
-        sum += forward_block(net, kn, x, &rows, s);
+        fnn_ahead ahead = look_ahead(net->dt, from, fnn_min(i + s->rows, end), s);
+        sum += forward_block(net, kn, x, &rows, &ahead, s);
         if (last)
             *loss = sum / weight + penalty(net, kn, alpha);
         if (t && last && !isfinite(*loss))
             break;
         if (t && last)
             fnn_optimizer_advance(&t->opt);
-        backward_block(net, kn, x, i == begin, last ? t : NULL, s);
+        backward_block(net, kn, x, i == begin, last ? t : NULL, &ahead, s);
     }
     return FNN_OK;
 }

@@ -213,6 +213,8 @@ static void FN(panel)(const fnn_panel *job)
                 for (ptrdiff_t j = 0; j < job->cols; j++)
                     tile[i * tile_rs + j] = y[i * job->y_rs + j * job->y_cs];
         tiles(r, job, x, tile, tile_rs);
+        if (job->ahead)
+            fnn_fetch_ahead(job->ahead);
         FN(activate_rows)(job->act, r, job->cols, tile, tile_rs);
         if (a) {
             FN(scale_by_slope)(job->a_act, r, job->cols, a, job->a_rs, tile, tile_rs);
