@@ -154,6 +154,9 @@ fnn_status fnn_network_activations(fnn_network *net, fnn_in x, const fnn_out *ys
         const fnn_status status = check_rows(net, x, ys[l], l);
         if (status)
             return status;
+        for (ptrdiff_t below = 0; below < l; below++)
+            if (fnn_overlap(net->dt, fnn_as_in(ys[l]), fnn_as_in(ys[below])))
+                return FNN_EALIAS;
     }
     const fnn_out outputs = ys[net->layers - 1];
     for (ptrdiff_t l = 0; x.rows > 0 && l < net->layers; l++)

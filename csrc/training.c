@@ -307,6 +307,26 @@ static fnn_status check_samples(const fnn_network *net, const samples *s)
     return sum_of_weights(net->dt, s, 0, s->count) > 0 ? FNN_OK : FNN_EVALUE;
 }
 
+/* No gradient on x, y, the parameters, or another gradient. */
+static fnn_status check_gradients(const fnn_network *net, fnn_in x, fnn_targets y,
+                                  const fnn_out *dw, const fnn_out *db)
+{
+    const fnn_in inputs[] = {
+        x, y.labels ? (fnn_in){ 0 } : y.targets, { y.weights, 1, x.rows, x.rows, 1 },
+        { net->memory, 1, net->parameters, net->parameters, 1 },
+    };
+    for (ptrdiff_t o = 0; o < 2 * net->layers; o++) {
+        const fnn_out out = o % 2 ? db[o / 2] : dw[o / 2];
+        fnn_status status = fnn_check_out(net->dt, out, inputs, 4);
+        for (ptrdiff_t p = 0; !status && p < o; p++)
+            if (fnn_overlap(net->dt, fnn_as_in(out), fnn_as_in(p % 2 ? db[p / 2] : dw[p / 2])))
+                status = FNN_EALIAS;
+        if (status)
+            return status;
+    }
+    return FNN_OK;
+}
+
 fnn_status fnn_network_gradients(fnn_network *net, fnn_in x, fnn_targets y, double alpha,
                                  double *loss, const fnn_out *dw, const fnn_out *db)
 {
@@ -320,6 +340,8 @@ fnn_status fnn_network_gradients(fnn_network *net, fnn_in x, fnn_targets y, doub
         if (!fnn_has_shape(fnn_as_in(dw[l]), net->layer[l].k, net->layer[l].m)
             || !fnn_has_shape(fnn_as_in(db[l]), 1, net->layer[l].m))
             status = FNN_ESHAPE;
+    if (!status)
+        status = check_gradients(net, x, y, dw, db);
     if (status)
         return status;
     scratch s;

@@ -14,6 +14,9 @@ bool fnn_same_view(fnn_in a, fnn_in b)
         && (a.rs == b.rs || a.rows <= 1) && (a.cs == b.cs || a.cols <= 1);
 }
 
+/* The product of the sizes may overflow: zero strides make views of any size. */
+static bool is_empty(fnn_in v) { return v.rows == 0 || v.cols == 0; }
+
 /* The same elements with strides >= 0; the stride of a dimension of one element is nothing. */
 static fnn_in ascending(fnn_dtype dt, fnn_in v)
 {
@@ -37,7 +40,7 @@ static ptrdiff_t extent(fnn_in v) { return (v.rows - 1) * v.rs + (v.cols - 1) * 
 
 bool fnn_overlap(fnn_dtype dt, fnn_in a, fnn_in b)
 {
-    if (!a.data || !b.data || a.rows * a.cols == 0 || b.rows * b.cols == 0)
+    if (!a.data || !b.data || is_empty(a) || is_empty(b))
         return false;
     a = ascending(dt, a);
     b = ascending(dt, b);
@@ -58,10 +61,12 @@ bool fnn_overlap(fnn_dtype dt, fnn_in a, fnn_in b)
 fnn_status fnn_check_out(fnn_dtype dt, fnn_out out, const fnn_in *inputs, int count)
 {
     const fnn_in v = ascending(dt, fnn_as_in(out));
+    /* One of the dimensions must step over all that the other one spans. */
     const bool rows_apart = v.rows <= 1 || v.rs > (v.cols - 1) * v.cs;
     const bool cols_apart = v.cols <= 1 || v.cs > (v.rows - 1) * v.rs;
-    if (v.rows * v.cols > 1
-        && !((rows_apart && (v.cs > 0 || v.cols <= 1)) || (cols_apart && (v.rs > 0 || v.rows <= 1))))
+    const bool row_by_row = rows_apart && (v.cols <= 1 || v.cs > 0);
+    const bool column_by_column = cols_apart && (v.rows <= 1 || v.rs > 0);
+    if (!is_empty(v) && !row_by_row && !column_by_column)
         return FNN_EALIAS;
     for (int i = 0; i < count; i++)
         if (fnn_overlap(dt, v, inputs[i]))

@@ -195,12 +195,14 @@ def elementwise(name, x, *, out=None):
     source, target = as_matrix(x), as_matrix(result)
     if target is None:
         return deliver(elementwise(name, x), out)
+    if source is None:
+        source = x.reshape(-1)  # a copy, which must live as long as its view
     cdef fnn_function fn = _FUNCTIONS[name]
     cdef fnn_dtype dt = dtype_of(x)
-    cdef fnn_in x_view = view_in(x.reshape(-1) if source is None else source)
+    cdef fnn_in x_view = view_in(source)
     cdef fnn_out y_view = view(target)
     cdef fnn_status status
-    if x_view.rows * x_view.cols < SMALL_ELEMENTS:
+    if <double>x_view.rows * x_view.cols < SMALL_ELEMENTS:
         status = fnn_map(dt, fn, x_view, y_view)
     else:
         with nogil:
@@ -226,7 +228,7 @@ def softmax(x, *, out=None):
     cdef fnn_in x_view = view_in(x)
     cdef fnn_out y_view = view(result)
     cdef fnn_status status
-    if x_view.rows * x_view.cols < SMALL_ELEMENTS:
+    if <double>x_view.rows * x_view.cols < SMALL_ELEMENTS:
         status = fnn_softmax(dt, x_view, y_view)
     else:
         with nogil:

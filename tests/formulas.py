@@ -1,4 +1,4 @@
-"""The formulas in long double, independent of the package, with bounds on the error of a kernel.
+"""The formulas in a wider type, independent of the package, with bounds on the error of a kernel.
 
 A bound says how far a kernel may be from the value. A dot product of k terms plus a bias is within
 (k + 2) eps of the sum of its absolute terms; an elementwise function is within ULP units in the
@@ -11,8 +11,17 @@ ULP = 4  # of any elementwise function, with a rounding before and one after it
 
 
 def wide(a):
-    """Return `a` in long double."""
-    return np.asarray(a).astype(np.longdouble)
+    """Return float32 as float64, anything else as long double."""
+    a = np.asarray(a)
+    return a.astype(np.float64 if a.dtype == np.float32 else np.longdouble)
+
+
+def assert_within(value, expected_and_bound):
+    """Assert that an array is within the bounds of its expected values, element by element."""
+    expected, bound = expected_and_bound
+    assert value.shape == expected.shape
+    excess = np.abs(value - expected) - bound
+    assert (excess <= 0).all(), f"{(~(excess <= 0)).sum()} of {value.size} beyond their bounds"
 
 
 def sigmoid(z):
@@ -140,8 +149,9 @@ def mean_loss(name, z, y, sample_weight=None):
     # A term of the loss may be computed in the dtype of z; the sums are in float64.
     loss_bound = (share * loss_size).sum() * ((c + 2 * ULP) * eps + (n + 2) * eps64)
     share = share[:, np.newaxis]
-    tiny = np.finfo(z.dtype).tiny
+    # The sum of the weights, in float64, is itself within n roundings.
+    gradient_bound = share * ((size + 3 * np.abs(gradient)) * eps + n * eps64 * np.abs(gradient))
     return (
         ((share[:, 0] * row_loss).sum(), loss_bound),
-        (share * gradient, share * (size + 3 * np.abs(gradient)) * eps + tiny),
+        (share * gradient, gradient_bound + np.finfo(z.dtype).tiny),
     )

@@ -3,12 +3,10 @@
 import doctest
 import importlib
 import inspect
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+from processes import run
 
 import fastnn
 import fastnn.network
@@ -17,13 +15,6 @@ from fastnn import kernels, reference
 MODULES = ("fastnn.kernels", "fastnn.network", "fastnn.runtime", "fastnn.datasets")
 SECTIONS = ("Parameters", "Returns", "Raises", "Notes", "Examples", "References")
 METHODS = ("__call__", "activations", "loss_and_gradients", "train")
-
-
-def run(code, **environment):
-    """Run Python code in a fresh process and return what it did."""
-    env = {**os.environ, **environment}
-    command = [sys.executable, "-W", "error", "-c", code]
-    return subprocess.run(command, capture_output=True, text=True, env=env, check=False)
 
 
 def test_kernels_and_reference_have_the_same_names():
@@ -103,48 +94,6 @@ def test_import_is_light():
     )
     done = run(code)
     assert done.returncode == 0, done.stderr
-
-
-def test_the_numpy_backend_is_chosen_by_the_environment():
-    code = "import fastnn; print(fastnn.backend(), fastnn.isa(), fastnn.available_isas())"
-    done = run(code, FASTNN_BACKEND="numpy")
-    assert done.stdout == "numpy numpy ('numpy',)\n", done.stderr
-
-
-def test_an_unknown_backend_is_refused():
-    done = run("import fastnn", FASTNN_BACKEND="cuda")
-    assert done.returncode != 0
-    assert "ImportError: FASTNN_BACKEND='cuda'" in done.stderr
-    assert "valid names: compiled, numpy" in done.stderr
-
-
-@pytest.mark.parametrize("value", ["", "compiled"])
-def test_a_missing_compiled_module_is_an_error_that_helps(value):
-    code = "import sys; sys.modules['fastnn._core'] = None; import fastnn"
-    done = run(code, FASTNN_BACKEND=value)
-    assert done.returncode != 0
-    assert "pip install ." in done.stderr and "FASTNN_BACKEND=numpy" in done.stderr
-
-
-def test_use_isa_restores_what_was_before():
-    before = fastnn.isa()
-    for name in fastnn.available_isas():
-        with fastnn.use_isa(name):
-            assert fastnn.isa() == name
-        with pytest.raises(KeyError), fastnn.use_isa(name):
-            raise KeyError
-        assert fastnn.isa() == before
-    with pytest.raises(ValueError, match="'sse9'") as error, fastnn.use_isa("sse9"):
-        pass
-    assert fastnn.available_isas()[0] in str(error.value)
-    assert fastnn.isa() == before
-
-
-def test_show_config_names_what_computes(capsys):
-    fastnn.show_config()
-    printed = capsys.readouterr().out
-    for value in (fastnn.__version__, fastnn.backend(), fastnn.isa(), np.__version__):
-        assert value in printed
 
 
 def test_the_digits_are_whole():

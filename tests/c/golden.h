@@ -1,0 +1,54 @@
+/* golden.h -- FNV-1a hashes of results, made by `make golden` in csrc/.
+ *
+ * AVX2, AVX-512 and NEON give the first two, the portable set the others, on every machine. A
+ * change here changes the bits of everyone's results: say so in the changelog. */
+GOLDEN("forward_identity",
+       0x7de8e8ff2fad6b92, 0x2301de9034c9e930, 0xb570bfad6f538fc7, 0x2301de9034c9e930)
+GOLDEN("forward_sigmoid",
+       0x2e6015b715b7fa37, 0xab7b1bf54b7d4bb8, 0x2e6015b715b7fa37, 0xab7b1bf54b7d4bb8)
+GOLDEN("forward_tanh",
+       0x19691c3f13aa8b7c, 0x205e8ac2109b9123, 0xc27cf6287bed85c4, 0x205e8ac2109b9123)
+GOLDEN("forward_relu",
+       0x9fbaa79a89f09b0b, 0x9fd1030e87b6b21a, 0xd3210f9246261405, 0x9fd1030e87b6b21a)
+GOLDEN("forward_softmax",
+       0x9238215d695f8f13, 0x0615da6055a39f83, 0x924fac145ee44faf, 0xd92749ae6304cefd)
+GOLDEN("map_exp",
+       0x09c04e3e43a11f4a, 0x038fa679600df70e, 0x95be4388c94851c8, 0xabb41baaaf7fb212)
+GOLDEN("map_log1p",
+       0xd2a6dff40ba5d283, 0x54e858bbdb48ba60, 0xd2a6dff40ba5d283, 0x8c263329faed0d7c)
+GOLDEN("map_sigmoid",
+       0xe9c78ee65215cb1c, 0xfca920504dcdce03, 0x51f6f5a44dcf8591, 0xeba81c2667a77349)
+GOLDEN("map_tanh",
+       0x4b06f0d62d14d016, 0xbc1726deed78b7f8, 0x2cf5725e471ad215, 0x9ba5df41fdbbf433)
+GOLDEN("softmax",
+       0x2063252d828ae607, 0x37a86badc9962ccc, 0xa012a230606443dd, 0xa081675448eda4c4)
+GOLDEN("backward_identity",
+       0x84c78b0b0cf0a848, 0x774baad524cee574, 0x3fa90b9db243b1e1, 0x774baad524cee574)
+GOLDEN("backward_sigmoid",
+       0x47c060f6d8ea245c, 0xac11a63b5032937b, 0x796592d7c7e39686, 0x691ca439234b4959)
+GOLDEN("backward_tanh",
+       0xbc03f8b38f289a72, 0xe75a7b24ec9b0861, 0x8991d04dbfa81998, 0x64ddedecdf568273)
+GOLDEN("backward_relu",
+       0x5db1970a8246db66, 0x4a5beec4a35fa8e9, 0xf2175d88f7a4a5c1, 0x4a5beec4a35fa8e9)
+GOLDEN("backward_softmax",
+       0x6f6ef500dadb6a27, 0xc181dc7c24187a5e, 0x839544c3d64b8a0c, 0x2285e23fddbc0444)
+GOLDEN("loss_softmax",
+       0x63060f664592d75e, 0x1f93f29d6722aac8, 0x641f8f9a42f3945d, 0x8f58ad375183fd35)
+GOLDEN("loss_sigmoid",
+       0x966b88405a9c40ad, 0xdebe818c3efc26e2, 0x9e5a187608f3cd6a, 0xef868e4e2fc6f81c)
+GOLDEN("loss_squared",
+       0x03da066e226d2557, 0xc0f7941692ee2db1, 0x03da066e226d2557, 0xc0f7941692ee2db1)
+GOLDEN("update_sgd",
+       0x94642d7c79943121, 0xe470ded358eddd95, 0xa7824457399e0c30, 0xab5547683f3e8fce)
+GOLDEN("update_momentum",
+       0xebeb778b2ddf66de, 0x47efd8aa897f3427, 0xebeb778b2ddf66de, 0x47efd8aa897f3427)
+GOLDEN("update_nesterov",
+       0x16d3f1d6cf636a0a, 0x82b44a7f17476517, 0x16d3f1d6cf636a0a, 0x82b44a7f17476517)
+GOLDEN("update_adam",
+       0x8f8296de707de7de, 0xd21bfa1760d5ab86, 0xda34f75f723b8520, 0x1397beb342e187e2)
+GOLDEN("train_adam",
+       0xf85ce9266def6e62, 0x418c0de12a714bca, 0xac514f063a6884b8, 0x0881d2a64b01d7a8)
+GOLDEN("train_nesterov",
+       0x7dd5c5a0e95e2499, 0x974781fc2c1dd1c3, 0xc61a74dd3cd45b60, 0xcdddaa11210e6a7f)
+GOLDEN("train_sgd",
+       0x7d56d289490822c0, 0xef420e6bbc3d5f61, 0xab7d2082ce97a762, 0x3b5d9e07c89c63a1)

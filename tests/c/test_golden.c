@@ -1,0 +1,263 @@
+/* test_golden.c -- hashes of results that every instruction set with FMA shares, on every machine.
+ *
+ * The data are made of integers and exact in both dtypes; no library function takes part. */
+#include "naive.h"
+#include "suites.h"
+
+/* ---- hashes and data ---------------------------------------------------------------------- */
+
+typedef struct { fnn_dtype dt; uint64_t hash, seed; } digest;
+
+/* G. Fowler, L. C. Noll and K.-P. Vo. */
+static void absorb(digest *d, const void *bytes, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        d->hash = (d->hash ^ ((const unsigned char *)bytes)[i]) * 0x100000001b3u;
+}
+static void absorb_view(digest *d, fnn_out v)
+{
+    for (ptrdiff_t i = 0; i < v.rows; i++)
+        for (ptrdiff_t j = 0; j < v.cols; j++)
+            absorb(d, fnn_at(d->dt, v.data, i * v.rs + j * v.cs), fnn_sizeof(d->dt));
+}
+
+/* Multiples of 2^-12 in (-4, 4), some scaled down or up. */
+static matrix data(digest *d, ptrdiff_t rows, ptrdiff_t cols)
+{
+    static const double scales[] = { 1, 1, 1, 0.0625, 2 };
+    const matrix m = new_matrix(d->dt, rows, cols, PADDED);
+    d->seed++;
+    uint64_t state = d->seed;
+    for (ptrdiff_t i = 0; i < rows; i++)
+        for (ptrdiff_t j = 0; j < cols; j++) {
+            const int integer = next_index(&state, 32767) - 16383;
+            put(d->dt, m.v, i, j, integer / 4096.0 * scales[next_index(&state, 5)]);
+        }
+    return m;
+}
+static matrix result(digest *d, ptrdiff_t rows, ptrdiff_t cols)
+{
+    return new_matrix(d->dt, rows, cols, PADDED);
+}
+static fnn_in in(matrix m) { return fnn_as_in(m.v); }
+
+/* ---- what is hashed ----------------------------------------------------------------------- */
+
+static void forward(digest *d, fnn_act act, ptrdiff_t n, ptrdiff_t k, ptrdiff_t m)
+{
+    const matrix x = data(d, n, k), w = data(d, k, m), b = data(d, 1, m), y = result(d, n, m);
+    for (ptrdiff_t p = 0; p < k; p++) /* pre-activations of order 1 */
+        for (ptrdiff_t j = 0; j < m; j++)
+            put(d->dt, w.v, p, j, at(&w, p, j) / 32);
+    CHECK(fnn_dense_forward(d->dt, act, in(x), in(w), in(b), y.v) == FNN_OK, "forward");
+    absorb_view(d, y.v);
+}
+static void forward_identity(digest *d) { forward(d, FNN_IDENTITY, 3, 515, 40); }
+static void forward_sigmoid(digest *d) { forward(d, FNN_SIGMOID, 1, 5, 3); }
+static void forward_tanh(digest *d) { forward(d, FNN_TANH, 7, 33, 19); }
+static void forward_relu(digest *d) { forward(d, FNN_RELU, 33, 300, 70); }
+static void forward_softmax(digest *d) { forward(d, FNN_SOFTMAX, 64, 257, 17); }
+
+static void map(digest *d, fnn_function fn)
+{
+    const matrix x = data(d, 40, 41), y = result(d, 40, 41);
+    for (ptrdiff_t i = 0; i < 40; i++) /* from tiny to where results over- and underflow */
+        for (ptrdiff_t j = 0; j < 41; j++) {
+            const double scale = i < 10 ? 1 : i < 20 ? 0x1p-20 : i < 30 ? 16
+                               : d->dt == FNN_F32 ? 32 : 256;
+            const double value = at(&x, i, j) * scale;
+            put(d->dt, x.v, i, j, fn == FNN_MAP_LOG1P && value <= -1 ? -value : value);
+        }
+    CHECK(fnn_map(d->dt, fn, in(x), y.v) == FNN_OK, "map");
+    absorb_view(d, y.v);
+}
+static void map_exp(digest *d) { map(d, FNN_MAP_EXP); }
+static void map_log1p(digest *d) { map(d, FNN_MAP_LOG1P); }
+static void map_sigmoid(digest *d) { map(d, FNN_MAP_SIGMOID); }
+static void map_tanh(digest *d) { map(d, FNN_MAP_TANH); }
+
+static void softmax(digest *d)
+{
+    for (ptrdiff_t c = 1; c < 70; c += 3) {
+        const matrix z = data(d, 3, c), y = result(d, 3, c);
+        CHECK(fnn_softmax(d->dt, in(z), y.v) == FNN_OK, "softmax");
+        absorb_view(d, y.v);
+        free_matrices();
+    }
+}
+
+static void backward(digest *d, fnn_act act, ptrdiff_t n, ptrdiff_t k, ptrdiff_t m)
+{
+    const matrix x = data(d, n, k), w = data(d, k, m), y = data(d, n, m), dy = data(d, n, m);
+    const matrix dx = result(d, n, k), dw = result(d, k, m), db = result(d, 1, m);
+    CHECK(fnn_dense_backward(d->dt, act, in(x), in(w), in(y), in(dy), dx.v, dw.v, db.v) == FNN_OK,
+          "backward");
+    absorb_view(d, dx.v);
+    absorb_view(d, dw.v);
+    absorb_view(d, db.v);
+}
+static void backward_identity(digest *d) { backward(d, FNN_IDENTITY, 5, 3, 300); }
+static void backward_sigmoid(digest *d) { backward(d, FNN_SIGMOID, 300, 7, 5); }
+static void backward_tanh(digest *d) { backward(d, FNN_TANH, 37, 35, 33); }
+static void backward_relu(digest *d) { backward(d, FNN_RELU, 1, 17, 9); }
+static void backward_softmax(digest *d) { backward(d, FNN_SOFTMAX, 37, 9, 35); }
+
+static void loss(digest *d, fnn_loss fn)
+{
+    for (ptrdiff_t c = 1; c <= 35; c += 17)
+        for (int kind = 0; kind < 4; kind++) { /* bit 0: labels, bit 1: weights */
+            const matrix z = data(d, 70, c), y = data(d, 70, c), dz = result(d, 70, c);
+            double weights[70], value = 0;
+            int64_t labels[70];
+            for (ptrdiff_t i = 0; i < 70; i++) {
+                labels[i] = i % (c == 1 && fn != FNN_SOFTMAX_CE ? 2 : c);
+                put(d->dt, (fnn_out){ weights, 1, 70, 70, 1 }, 0, i, (double)(i % 9) / 4);
+            }
+            const fnn_targets targets = { kind & 1 ? labels : NULL, in(y),
+                                          kind & 2 ? weights : NULL };
+            CHECK(fnn_loss_gradient(d->dt, fn, in(z), targets, &value, dz.v) == FNN_OK, "loss");
+            absorb(d, &value, sizeof value);
+            absorb_view(d, dz.v);
+            free_matrices();
+        }
+}
+static void loss_softmax(digest *d) { loss(d, FNN_SOFTMAX_CE); }
+static void loss_sigmoid(digest *d) { loss(d, FNN_SIGMOID_CE); }
+static void loss_squared(digest *d) { loss(d, FNN_SQUARED_ERROR); }
+
+static void update(digest *d, fnn_solver solver)
+{
+    double run[4][37];
+    fnn_out v[4];
+    fnn_optimizer opt = fnn_optimizer_init(solver, 0.1, 0.9, 0.01);
+    for (int i = 0; i < 4; i++) {
+        const matrix m = data(d, 1, 37);
+        v[i] = (fnn_out){ run[i], 1, 37, 37, 1 };
+        fnn_copy(d->dt, in(m), v[i]);
+    }
+    memset(run[2], 0, 2 * sizeof run[2]); /* the state */
+    for (int t = 0; t < 5; t++) {
+        fnn_optimizer_advance(&opt);
+        CHECK(fnn_update(d->dt, &opt, 37, run[0], run[1], run[2], run[3]) == FNN_OK, "update");
+        absorb_view(d, v[0]);
+    }
+}
+static void update_sgd(digest *d) { update(d, FNN_SGD); }
+static void update_momentum(digest *d) { update(d, FNN_MOMENTUM); }
+static void update_nesterov(digest *d) { update(d, FNN_NESTEROV); }
+static void update_adam(digest *d) { update(d, FNN_ADAM); }
+
+/* Outputs, gradients, and two epochs of 300 rows. */
+static void train(digest *d, const design *of, fnn_solver solver, ptrdiff_t batch_size)
+{
+    enum { N = 300 };
+    fnn_network *net = new_network(d->dt, of, 9);
+    fnn_training *training = NULL;
+    const ptrdiff_t c = of->size[of->layers];
+    const matrix x = data(d, N, of->size[0]), y = result(d, N, c);
+    int64_t labels[N], order[N];
+    uint64_t state = 1;
+    for (int i = 0; i < N; i++) {
+        labels[i] = i % (c == 1 ? 2 : c);
+        order[i] = next_index(&state, N);
+    }
+    const fnn_targets targets = { .labels = labels };
+    const fnn_optimizer opt = fnn_optimizer_init(solver, 0.01, 0.9, 0.001);
+    CHECK(fnn_training_new(net, opt, batch_size, &training) == FNN_OK, "training");
+    for (int epoch = 0; epoch < 2; epoch++) {
+        double value = 0;
+        CHECK(fnn_training_epoch(training, in(x), targets, order, N, NULL, NULL, &value) == FNN_OK,
+              "epoch");
+        absorb(d, &value, sizeof value);
+    }
+    for (int l = 0; l < of->layers; l++) {
+        absorb_view(d, fnn_network_weight(net, l));
+        absorb_view(d, fnn_network_bias(net, l));
+    }
+    CHECK(fnn_network_forward(net, in(x), y.v) == FNN_OK, "forward");
+    absorb_view(d, y.v);
+    fnn_training_free(training);
+    fnn_network_free(net);
+}
+static const design classifier = { FNN_SOFTMAX_CE, 3, { 20, 33, 17, 10 },
+                                   { FNN_SIGMOID, FNN_TANH, FNN_SOFTMAX } };
+static const design binary = { FNN_SIGMOID_CE, 2, { 9, 65, 1 }, { FNN_RELU, FNN_SIGMOID } };
+static const design regression = { FNN_SQUARED_ERROR, 2, { 7, 19, 3 }, { FNN_TANH, FNN_IDENTITY } };
+static void train_adam(digest *d) { train(d, &classifier, FNN_ADAM, 32); }
+static void train_nesterov(digest *d) { train(d, &binary, FNN_NESTEROV, 300); }
+static void train_sgd(digest *d) { train(d, &regression, FNN_SGD, 7); }
+
+static const struct { const char *name; void (*run)(digest *); } items[] = {
+#define ITEM(name) { #name, name },
+    ITEM(forward_identity) ITEM(forward_sigmoid) ITEM(forward_tanh) ITEM(forward_relu)
+    ITEM(forward_softmax) ITEM(map_exp) ITEM(map_log1p) ITEM(map_sigmoid) ITEM(map_tanh)
+    ITEM(softmax) ITEM(backward_identity) ITEM(backward_sigmoid) ITEM(backward_tanh)
+    ITEM(backward_relu) ITEM(backward_softmax) ITEM(loss_softmax) ITEM(loss_sigmoid)
+    ITEM(loss_squared) ITEM(update_sgd) ITEM(update_momentum) ITEM(update_nesterov)
+    ITEM(update_adam) ITEM(train_adam) ITEM(train_nesterov) ITEM(train_sgd)
+#undef ITEM
+};
+enum { ITEMS = sizeof items / sizeof *items };
+
+/* ---- comparison --------------------------------------------------------------------------- */
+
+enum { FMA, PORTABLE, TIERS };
+static const struct { const char *name; uint64_t hash[TIERS][FNN_NDTYPE]; } golden[] = {
+#define GOLDEN(name, fma_f32, fma_f64, portable_f32, portable_f64) \
+    { name, { { fma_f32, fma_f64 }, { portable_f32, portable_f64 } } },
+#include "golden.h"
+#undef GOLDEN
+};
+enum { GOLDENS = sizeof golden / sizeof *golden };
+
+static uint64_t hash_of(int item, fnn_dtype dt)
+{
+    digest d = { dt, 0xcbf29ce484222325u, (uint64_t)item * 100 };
+    items[item].run(&d);
+    free_matrices();
+    return d.hash;
+}
+
+static void test_hashes(const variant *v)
+{
+    const int tier = v->isa == FNN_SCALAR ? PORTABLE : FMA;
+    CHECK((int)GOLDENS == (int)ITEMS, "%d hashes for %d results", GOLDENS, ITEMS);
+    for (int i = 0; i < ITEMS && i < GOLDENS; i++) {
+        const uint64_t hash = hash_of(i, v->dt), right = golden[i].hash[tier][v->dt];
+        CHECK(strcmp(items[i].name, golden[i].name) == 0, "%s where %s should be", golden[i].name,
+              items[i].name);
+        CHECK(hash == right, "%s: 0x%016llx, not 0x%016llx", items[i].name,
+              (unsigned long long)hash, (unsigned long long)right);
+    }
+}
+
+/* Another seed must give another hash, or the hash sees nothing. */
+static void test_hashes_differ(const variant *v)
+{
+    for (int i = 0; i < ITEMS; i++) {
+        digest d = { v->dt, 0xcbf29ce484222325u, (uint64_t)i * 100 + 50 };
+        items[i].run(&d);
+        free_matrices();
+        CHECK(d.hash != hash_of(i, v->dt), "%s does not depend on its data", items[i].name);
+    }
+}
+
+static const test golden_tests[] = {
+    { "hashes", test_hashes }, { "hashes differ", test_hashes_differ },
+};
+SUITE(golden, EACH);
+
+void print_golden(void)
+{
+    const fnn_isa tiers[TIERS] = { fnn_get_isa(), FNN_SCALAR };
+    for (int i = 0; i < ITEMS; i++) {
+        printf("GOLDEN(\"%s\"", items[i].name);
+        for (int t = 0; t < TIERS; t++)
+            for (int dt = 0; dt < FNN_NDTYPE; dt++) {
+                fnn_set_isa(tiers[t]);
+                printf(",%s0x%016llx", t + dt == 0 ? "\n       " : " ",
+                       (unsigned long long)hash_of(i, (fnn_dtype)dt));
+            }
+        puts(")");
+    }
+}
