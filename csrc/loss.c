@@ -23,69 +23,56 @@ static fnn_status check_elementwise(fnn_dtype dt, fnn_in x, fnn_out y)
     return fnn_check_out(dt, y, &x, fnn_same_view(x, fnn_as_in(y)) ? 0 : 1);
 }
 
-/* What is done to a block of rows of either function below. */
-typedef struct { const fnn_kernels *kn; fnn_function fn; } map_job;
-typedef void row_function(const map_job *job, ptrdiff_t n, ptrdiff_t c, const char *x,
-                          ptrdiff_t x_rs, char *y, ptrdiff_t y_rs, size_t size);
+/* Softmax, beside the elementwise functions. */
+enum { SOFTMAX = FNN_NMAP };
 
-static fnn_status each_row_block(fnn_dtype dt, const map_job *job, row_function *f, fnn_in x,
-                                 fnn_out y)
+static void apply(const fnn_kernels *kn, fnn_dtype dt, int fn, ptrdiff_t n, ptrdiff_t c,
+                  const void *x, ptrdiff_t x_rs, void *y, ptrdiff_t y_rs)
 {
-    char *scratch = NULL;
+    if (fn == SOFTMAX)
+        kn->softmax(n, c, x, x_rs, y, y_rs);
+    else if (x_rs == c && y_rs == c)
+        kn->map((fnn_function)fn, n * c, x, y);
+    else
+        for (ptrdiff_t i = 0; i < n; i++)
+            kn->map((fnn_function)fn, c, fnn_at(dt, x, i * x_rs), fnn_at_out(dt, y, i * y_rs));
+}
+
+static fnn_status apply_to_rows(fnn_dtype dt, int fn, fnn_in x, fnn_out y)
+{
+    const fnn_kernels *kn = fnn_kernels_for(dt);
+    if (!kn)
+        return FNN_EISA;
+    const fnn_status status = check_elementwise(dt, x, y);
+    if (status)
+        return status;
+    char *scratch = NULL, *out_scratch = NULL;
     if (!in_place(x) || !in_place(fnn_as_in(y))) {
         scratch = take_rows(dt, 2, x.cols);
         if (!scratch)
             return FNN_ENOMEM;
+        out_scratch = fnn_at_out(dt, scratch, FNN_ROW_BLOCK * x.cols);
     }
-    char *out_scratch = scratch ? scratch + FNN_ROW_BLOCK * (size_t)x.cols * fnn_sizeof(dt) : NULL;
     for (ptrdiff_t i = 0; i < x.rows; i += FNN_ROW_BLOCK) {
         const ptrdiff_t n = fnn_min(FNN_ROW_BLOCK, x.rows - i);
         ptrdiff_t x_rs, y_rs;
         const void *x_i = fnn_rows_in(dt, x, i, n, scratch, &x_rs);
         void *y_i = fnn_rows_at(dt, y, i, out_scratch, &y_rs);
-        f(job, n, x.cols, x_i, x_rs, y_i, y_rs, fnn_sizeof(dt));
+        apply(kn, dt, fn, n, x.cols, x_i, x_rs, y_i, y_rs);
         fnn_rows_back(dt, y, i, n, y_i);
     }
     give_rows(scratch);
     return FNN_OK;
 }
 
-static void map_rows(const map_job *job, ptrdiff_t n, ptrdiff_t c, const char *x, ptrdiff_t x_rs,
-                     char *y, ptrdiff_t y_rs, size_t size)
-{
-    if (x_rs == c && y_rs == c) {
-        job->kn->map(job->fn, n * c, x, y);
-        return;
-    }
-    for (ptrdiff_t i = 0; i < n; i++)
-        job->kn->map(job->fn, c, x + i * x_rs * (ptrdiff_t)size, y + i * y_rs * (ptrdiff_t)size);
-}
-
-static void softmax_rows(const map_job *job, ptrdiff_t n, ptrdiff_t c, const char *x,
-                         ptrdiff_t x_rs, char *y, ptrdiff_t y_rs, size_t size)
-{
-    (void)size;
-    job->kn->softmax(n, c, x, x_rs, y, y_rs);
-}
-
 fnn_status fnn_map(fnn_dtype dt, fnn_function fn, fnn_in x, fnn_out y)
 {
-    const map_job job = { fnn_kernels_for(dt), fn };
-    if (!job.kn)
-        return FNN_EISA;
-    const fnn_status status = check_elementwise(dt, x, y);
-    return status ? status : each_row_block(dt, &job, map_rows, x, y);
+    return apply_to_rows(dt, fn, x, y);
 }
 
 fnn_status fnn_softmax(fnn_dtype dt, fnn_in z, fnn_out y)
 {
-    const map_job job = { .kn = fnn_kernels_for(dt) };
-    if (!job.kn)
-        return FNN_EISA;
-    if (z.cols == 0)
-        return FNN_ESHAPE;
-    const fnn_status status = check_elementwise(dt, z, y);
-    return status ? status : each_row_block(dt, &job, softmax_rows, z, y);
+    return z.cols == 0 ? FNN_ESHAPE : apply_to_rows(dt, SOFTMAX, z, y);
 }
 
 fnn_status fnn_check_targets(fnn_loss fn, fnn_targets y, ptrdiff_t n, ptrdiff_t c)

@@ -124,7 +124,7 @@ approx naive_gradients(naive *twin, fnn_in x, fnn_targets y, double alpha)
         approx squares = { 0, 0 };
         for (ptrdiff_t i = 0; i < count; i++) {
             const approx w = twin->w[l][i];
-            const approx alpha_rounded = { alpha, (long double)eps_of(dt) * alpha };
+            const approx alpha_rounded = { alpha, eps_of(dt) * alpha };
             squares = add(dt, squares, multiply(dt, w, w));
             twin->dw[l][i] = add(dt, twin->dw[l][i], multiply(dt, alpha_rounded, w));
         }

@@ -71,7 +71,8 @@ static void test_forward_splits(const variant *v)
             const ptrdiff_t begins[] = { 0, split, split }, counts[] = { split, N - split, 1 };
             for (int part = 0; part < 3; part++) {
                 fnn_dense_forward(v->dt, act, fnn_slice(v->dt, x_in, begins[part], counts[part]),
-                                  w_in, b, fnn_slice_out(v->dt, parts.v, begins[part], counts[part]));
+                                  w_in, b,
+                                  fnn_slice_out(v->dt, parts.v, begins[part], counts[part]));
             }
             CHECK(same_bits(&whole, &parts), "act %d split at %td", act, split);
         }

@@ -46,8 +46,10 @@ static bool is_refused(fnn_isa isa)
     const fnn_optimizer opt = fnn_optimizer_init(FNN_SGD, 1, 0, 0);
     fnn_network *net = NULL;
     fnn_training *training = NULL;
+    const ptrdiff_t ones[] = { 1, 1 };
+    const fnn_act act = FNN_IDENTITY;
     const bool made =
-        fnn_network_new(FNN_F64, 1, (ptrdiff_t[]){ 1, 1 }, &(fnn_act){ FNN_IDENTITY }, &net) == FNN_OK
+        fnn_network_new(FNN_F64, 1, ones, &act, &net) == FNN_OK
         && fnn_training_new(net, opt, 1, &training) == FNN_OK;
     const bool refused = made && strcmp(fnn_isa_name(fnn_get_isa()), "none") == 0
         && forward_status() == FNN_EISA

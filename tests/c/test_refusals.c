@@ -50,16 +50,15 @@ static void test_backward_shapes(const variant *v)
     for (int arg = 0; arg < 7; arg++)
         for (int by = 1; by <= 2; by++) {
             const fnn_in x = in_block(v, 0, 3, 4), w = in_block(v, 8, 4, 5);
-            const fnn_in y = in_block(v, 64, 3, 5);
-            const fnn_in dy = in_block(v, 72, 3, 5);
+            const fnn_in y = in_block(v, 64, 3, 5), dy = in_block(v, 72, 3, 5);
             const fnn_out dx = block(v, QUARTER, 3, 4, SIDE, 1);
             const fnn_out dw = block(v, 2 * QUARTER, 4, 5, SIDE, 1);
             const fnn_out db = block(v, 3 * QUARTER, 1, 5, SIDE, 1);
 #define CHANGE(i) (arg == (i) ? by : 0)
             const fnn_status status = fnn_dense_backward(
                 v->dt, FNN_TANH, reshaped(x, CHANGE(0)), reshaped(w, CHANGE(1)),
-                reshaped(y, CHANGE(2)), reshaped(dy, CHANGE(3)), reshaped_out(dx, CHANGE(4)), reshaped_out(dw, CHANGE(5)),
-                reshaped_out(db, CHANGE(6)));
+                reshaped(y, CHANGE(2)), reshaped(dy, CHANGE(3)), reshaped_out(dx, CHANGE(4)),
+                reshaped_out(dw, CHANGE(5)), reshaped_out(db, CHANGE(6)));
 #undef CHANGE
             CHECK(status == FNN_ESHAPE, "argument %d, dimension %d: %d", arg, by, status);
         }

@@ -82,7 +82,8 @@ static void test_at_once(const variant *v)
         for (int t = 0; t < THREADS; t++) {
             CHECK(of[t].status == FNN_OK, "thread %d: status %d", t, of[t].status);
             const size_t results = offsetof(work, status) - offsetof(work, outputs);
-            CHECK(memcmp(of[t].outputs, alone.outputs, results) == 0, "thread %d: other results", t);
+            CHECK(memcmp(of[t].outputs, alone.outputs, results) == 0, "thread %d: other results",
+                  t);
         }
         fnn_network_free(shared);
     }
