@@ -54,7 +54,7 @@ def sigmoid(x: ArrayLike, *, out: Array | None = None) -> Array:
 
     Notes
     -----
-    Numerics: the compiled float32 kernel is within 2.5 units in the last place. Nothing overflows;
+    Numerics: the compiled kernels are within 2.5 units in the last place. Nothing overflows;
     for large negative x the result underflows gradually to 0. NaN stays NaN.
 
     Examples

@@ -5,7 +5,7 @@
  * log1p: k with 1 + x = 2^k (1 + f), f in [sqrt(1/2) - 1, sqrt(2) - 1], s = f / (2 + f), and
  *        log(1 + f) = f - (h - s (h + R(s^2))), h = f^2 / 2  (W. Kahan's arrangement).
  * Maximum errors are stated at each function with the argument that attains them, for the sets
- * with FMA; tests/test_vmath.py checks these, for f32 over all 2^32 arguments.
+ * with FMA: f32 over all 2^32 arguments, f64 over 10^8; tests/test_vmath.py checks them.
  * Polynomials: coefficients.h, made by fit/polynomials.py. */
 #include "coefficients.h"
 
@@ -56,6 +56,7 @@ FNN_INLINE VEC FN(exp_nonpositive)(VEC x)
     return V(mul)(p, V(pow2)(t));
 }
 
+/* Maximum error: f32 1.05 ulp at -0x1.0ef292p+4, f64 1.02 ulp at 0x1.84fbe3e1e3d86p+3. */
 FNN_INLINE VEC FN(exp)(VEC x)
 {
     const VEC low = CHOOSE(-104, -746), high = CHOOSE(89, 710);
@@ -66,7 +67,7 @@ FNN_INLINE VEC FN(exp)(VEC x)
 }
 
 /* 1 / (1 + exp(-x)) = (x < 0 ? e : 1) / (1 + e), e = exp(-|x|): never overflows, and underflows
- * gradually. */
+ * gradually. Maximum error: f32 2.40 ulp at -0x1.0a111ap+2, f64 2.38 ulp at -0x1.098068ba513ap+2. */
 FNN_INLINE VEC FN(sigmoid)(VEC x)
 {
     const VEC one = V(set1)(1);
@@ -75,7 +76,8 @@ FNN_INLINE VEC FN(sigmoid)(VEC x)
 }
 
 /* With s = expm1(-2|x|): |tanh x| = -s / (2 + s). For small |x|, n is 0 and s = q keeps its
- * relative precision, so that no branch is needed. */
+ * relative precision, so that no branch is needed. Maximum error: f32 2.50 ulp at 0x1.205368p+2,
+ * f64 2.62 ulp at -0x1.c4fd81763bce8p-3. */
 FNN_INLINE VEC FN(tanh)(VEC x)
 {
     const VEC z = V(max)(CHOOSE(-20, -40), V(mul)(V(set1)(2), V(minus_abs)(x)));
@@ -85,6 +87,7 @@ FNN_INLINE VEC FN(tanh)(VEC x)
     return V(copysign)(V(div)(s, V(add)(V(set1)(2), s)), x);
 }
 
+/* Maximum error: f32 1.39 ulp at 0x1.b1d8cap-2, f64 1.39 ulp at 0x1.b223b40077ed5p-2. */
 FNN_INLINE VEC FN(log1p)(VEC x)
 {
     const VEC one = V(set1)(1), zero = V(set1)(0), infinity = V(set1)((REAL)INFINITY);
