@@ -1,8 +1,8 @@
 """`python -m bench`: time fastnn against its peers and print ratios and fractions of the peak.
 
 The contenders of a case run in turn, round after round, so that a busy moment of the machine hits
-all of them; the ratio is that of their medians. The peak is measured in the same rounds, by fused
-multiply-adds in registers.
+all of them. The peak is measured in the same rounds, by fused multiply-adds in registers. Ratios and
+fractions are those of medians.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ def timed(run, count: int) -> float:
     return (perf_counter() - begin) / count
 
 
-def rounds_of(case, rounds: int) -> tuple[dict[str, list[float]], float]:
-    """Times of each contender in each round, and the peak in flop/s over all rounds."""
+def rounds_of(case, rounds: int) -> tuple[dict[str, list[float]], list[float]]:
+    """Times of each contender, and the peak in flop/s, in each round."""
     from fastnn import runtime
 
-    runs = {name: run for name, run in case.contenders.items()}
+    runs = case.contenders
     counts = {name: max(1, int(ROUND_SECONDS / timed(run, 1))) for name, run in runs.items()}
     times: dict[str, list[float]] = {name: [] for name in runs}
-    peak = 0.0
+    peaks: list[float] = []
     for _ in range(rounds):
         for name, run in runs.items():
             times[name].append(timed(run, counts[name]))
-        peak = max(peak, runtime.measure_peak(case.dtype))
-    return times, peak
+        peaks.append(runtime.measure_peak(case.dtype))
+    return times, peaks
 
 
 def median(values: list[float]) -> float:
@@ -56,12 +56,13 @@ def readable(seconds: float) -> str:
 def line(case, rounds: int) -> dict:
     """Measure one case; print its line."""
     case.verify()
-    times, peak = rounds_of(case, rounds)
+    times, peaks = rounds_of(case, rounds)
+    peak = median(peaks)
     middle = {name: median(t) for name, t in times.items()}
     ours, *peers = middle
     best = min(peers, key=middle.get)
     ratio = middle[best] / middle[ours]
-    fraction = case.flops / min(times[ours]) / peak if case.flops and peak else None
+    fraction = case.flops / middle[ours] / peak if case.flops and peak else None
     of_peak = "-" if fraction is None else f"{fraction:.1%}"
     print(f"{case.title:<52}{readable(middle[ours]):>12}{readable(middle[best]):>12} {best:<14}"
           f"{ratio:>6.2f}{of_peak:>9}", flush=True)

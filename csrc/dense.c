@@ -8,16 +8,18 @@
  *         for i0 in n by row_block
  *           for each panel of j0's columns:  y[i0, j] += x[i0, p0] w[p0, j]
  *
- * w is read in place when its columns are contiguous, unless there are many rows and w's rows lie
- * so that a panel would evict itself; otherwise it is packed, panel after panel within a K block:
+ * w is read in place when its columns are contiguous. Where its rows lie badly for the cache and
+ * there are many rows of x, each panel is first copied to where it is contiguous; as it is read once
+ * a tile, the copy costs a hundredth of that. A w whose columns are not contiguous is packed
+ * beforehand, panel after panel within a K block:
  *
  *     K block 0: [panel 0: KC rows of `width`] [panel 1] ... | K block 1: ...
  *
- * A width is `vectors` whole vectors. In place, the last columns, if fewer than a vector and not
- * readable up to one, are packed alone, as one panel of one vector. */
+ * A width is `vectors` whole vectors. In place and uncopied, the last columns, if fewer than a
+ * vector and not readable up to one, are packed alone, as one panel of one vector. */
 #include "internal.h"
 
-enum { KC = 256, BLOCK_BYTES = 256 << 10, DIRECT_ROWS = 32 };
+enum { KC = 256, BLOCK_BYTES = 512 << 10, DIRECT_ROWS = 32 };
 
 /* ---- the right-hand factor ---------------------------------------------------------------- */
 
@@ -27,19 +29,19 @@ static int panel_vectors(const fnn_kernels *kn, ptrdiff_t n)
 }
 
 /* Rows a multiple of 32 panel widths apart fall on so few sets of the first-level cache (64 sets of
- * 64 bytes) that it cannot hold a panel; a few rows of x are not worth the packing all the same. */
-static bool reads_in_place(const fnn_kernels *kn, ptrdiff_t n, fnn_in w)
+ * 64 bytes) that a panel would evict itself; a few rows of x are not worth the copy all the same. */
+static bool copies_panels(const fnn_kernels *kn, ptrdiff_t n, fnn_in w)
 {
-    const ptrdiff_t width = kn->tile_vectors * kn->lanes;
-    return w.cs == 1 && (n <= DIRECT_ROWS || w.rs % (32 * width) != 0);
+    return w.cs == 1 && n > DIRECT_ROWS && w.rs % (32 * kn->tile_vectors * kn->lanes) == 0;
 }
 
 /* How many columns panels may read in place. */
 static ptrdiff_t direct_cols(const fnn_kernels *kn, ptrdiff_t n, fnn_in w, ptrdiff_t readable)
 {
-    if (!reads_in_place(kn, n, w))
+    if (w.cs != 1)
         return 0;
-    return fnn_round_up(w.cols, kn->lanes) <= readable ? w.cols : w.cols - w.cols % kn->lanes;
+    const bool whole = copies_panels(kn, n, w) || fnn_round_up(w.cols, kn->lanes) <= readable;
+    return whole ? w.cols : w.cols - w.cols % kn->lanes;
 }
 
 /* Width of the packed part's rows, all panels together. */
@@ -53,7 +55,8 @@ bool fnn_rhs_reserve(const fnn_kernels *kn, fnn_dtype dt, ptrdiff_t n, fnn_in w,
                      ptrdiff_t readable, size_t *bytes)
 {
     const ptrdiff_t direct = direct_cols(kn, n, w, readable);
-    return fnn_reserve(bytes, dt, w.rows, packed_width(kn, n, w, direct));
+    return fnn_reserve(bytes, dt, w.rows, packed_width(kn, n, w, direct))
+        && (!copies_panels(kn, n, w) || fnn_reserve(bytes, dt, KC, kn->tile_vectors * kn->lanes));
 }
 
 fnn_rhs fnn_rhs_prepare(const fnn_kernels *kn, fnn_dtype dt, ptrdiff_t n, fnn_in w,
@@ -65,6 +68,8 @@ fnn_rhs fnn_rhs_prepare(const fnn_kernels *kn, fnn_dtype dt, ptrdiff_t n, fnn_in
     rhs.packed_vectors = direct ? 1 : rhs.direct_vectors;
     rhs.packed_row = packed_width(kn, n, w, direct);
     rhs.packed = fnn_part(scratch, dt, w.rows, rhs.packed_row);
+    if (copies_panels(kn, n, w))
+        rhs.panel = fnn_part(scratch, dt, KC, kn->tile_vectors * kn->lanes);
 
     const ptrdiff_t width = rhs.packed_vectors * kn->lanes;
     for (ptrdiff_t p0 = 0; p0 < w.rows; p0 += KC) {
@@ -83,9 +88,9 @@ fnn_rhs fnn_rhs_direct(const fnn_kernels *kn, ptrdiff_t n, fnn_in w)
     return (fnn_rhs){ .w = w, .direct_cols = w.cols, .direct_vectors = panel_vectors(kn, n) };
 }
 
-/* Aim the job at the panel that starts at column j of the K block at p0; returns its columns. */
-static ptrdiff_t aim_panel(const fnn_kernels *kn, fnn_dtype dt, const fnn_rhs *rhs, ptrdiff_t p0,
-                           ptrdiff_t k, ptrdiff_t j, ptrdiff_t end, fnn_panel *job)
+/* Aim the job at the panel that starts at column j of the K block at p0. */
+static void aim_panel(const fnn_kernels *kn, fnn_dtype dt, const fnn_rhs *rhs, ptrdiff_t p0,
+                      ptrdiff_t k, ptrdiff_t j, ptrdiff_t end, fnn_panel *job)
 {
     ptrdiff_t room; /* vectors from here to the end of what lies in one piece */
     if (j < rhs->direct_cols) {
@@ -104,14 +109,18 @@ static ptrdiff_t aim_panel(const fnn_kernels *kn, fnn_dtype dt, const fnn_rhs *r
     const ptrdiff_t wanted = fnn_min(room, (end - j + kn->lanes - 1) / kn->lanes);
     job->w_vectors = wanted >= 8 ? 8 : wanted >= 4 ? 4 : wanted >= 2 ? 2 : 1;
     job->cols = fnn_min(job->w_vectors * kn->lanes, end - j);
-    return job->cols;
+    if (j < rhs->direct_cols && rhs->panel) {
+        kn->pack(k, job->cols, job->w, job->w_rs, 1, job->w_vectors * kn->lanes, rhs->panel);
+        job->w = rhs->panel;
+        job->w_rs = job->w_vectors * kn->lanes;
+    }
 }
 
 /* ---- the product -------------------------------------------------------------------------- */
 
 /* Rows (columns) of which KC elements each fill the share of the second-level cache. */
 static ptrdiff_t row_block(fnn_dtype dt) { return BLOCK_BYTES / KC / (ptrdiff_t)fnn_sizeof(dt); }
-static ptrdiff_t column_block(fnn_dtype dt) { return 2 * row_block(dt); }
+static ptrdiff_t column_block(fnn_dtype dt) { return row_block(dt); }
 
 void fnn_multiply(const fnn_kernels *kn, fnn_dtype dt, const fnn_product *p)
 {

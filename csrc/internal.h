@@ -20,11 +20,13 @@
 
 #if defined(__clang__)
 #define FNN_UNROLL _Pragma("clang loop unroll(full)")
+#define FNN_UNROLL_BY(n) FNN_PRAGMA(clang loop unroll_count(n))
 #define FNN_TARGET_BEGIN(isa) \
     FNN_PRAGMA(clang attribute push(__attribute__((target(isa))), apply_to = function))
 #define FNN_TARGET_END _Pragma("clang attribute pop")
 #else
 #define FNN_UNROLL _Pragma("GCC unroll 32")
+#define FNN_UNROLL_BY(n) FNN_PRAGMA(GCC unroll n)
 #define FNN_TARGET_BEGIN(isa) FNN_PRAGMA(GCC push_options) FNN_PRAGMA(GCC target(isa))
 #define FNN_TARGET_END FNN_PRAGMA(GCC pop_options)
 #endif
@@ -180,6 +182,7 @@ typedef struct {
     int direct_vectors, packed_vectors; /* width of the panels */
     void *packed;
     ptrdiff_t packed_row; /* elements of one row of k over all packed panels */
+    void *panel;          /* room for a copy of a direct panel; NULL: read it in place */
 } fnn_rhs;
 
 /* y = act(start + x w) * a_act'(a); the fields mean what they do in fnn_panel. */
@@ -227,8 +230,8 @@ FNN_INLINE ptrdiff_t fnn_leading(fnn_dtype dt, ptrdiff_t cols)
 bool fnn_has_shape(fnn_in v, ptrdiff_t rows, ptrdiff_t cols);
 bool fnn_same_view(fnn_in a, fnn_in b);
 
-/* Whether elements of a and b may share memory: exact for views of equal row strides, else by
- * their extents. */
+/* Whether a and b may share memory: false for columns side by side in rows of one length, else as
+ * their extents say, so also true for interleaved views that share none. */
 bool fnn_overlap(fnn_dtype dt, fnn_in a, fnn_in b);
 
 /* FNN_OK if `out` can take results: no element of it twice, none of the inputs' (those whose data

@@ -1,6 +1,7 @@
 """Sizes at the edges of vectors, tiles and blocks, memory layouts, and data that is hard to sum."""
 
 import itertools
+import math
 
 import numpy as np
 
@@ -8,7 +9,7 @@ KC = 256  # the length of a block of the reduction
 LANES = {"avx512": 16, "avx2": 8, "neon": 4, "scalar": 1, "numpy": 16}  # of float32
 TILE_ROWS = {"avx512": 14, "avx2": 6, "neon": 12, "scalar": 4, "numpy": 14}
 TILE_VECTORS = {"avx512": 2, "avx2": 2, "neon": 2, "scalar": 4, "numpy": 2}
-BLOCK_ROWS = {4: 256, 8: 128}  # by item size; blocks have twice as many columns
+BLOCK_ROWS = {4: 512, 8: 256}  # rows (and columns) that a product takes at a time
 
 
 def lanes(isa, dtype):
@@ -27,14 +28,17 @@ def edges(isa, dtype):
 def pairwise(isa, dtype):
     """Sizes (n, k, m) in which every two dimensions meet in every pair of edges.
 
-    The third is a Latin square over the other two, turned so that it is small where these are
-    large. One more case has several blocks in every dimension, and small batches meet their own
-    wide tiles.
+    The third is a Latin square over the other two, turned so that the products are the least work.
+    One more case has several blocks in every dimension, and small batches meet their wide tiles.
     """
     values = edges(isa, dtype)
     count = len(values)
-    for i, j in itertools.product(range(count), repeat=2):
-        yield values[i], values[j], values[(i + j + count // 2) % count]
+
+    def square(turn):
+        for i, j in itertools.product(range(count), repeat=2):
+            yield values[i], values[j], values[(i + j + turn) % count]
+
+    yield from min(map(list, map(square, range(count))), key=lambda s: sum(map(math.prod, s)))
     rows = BLOCK_ROWS[dtype.itemsize]
     yield rows + 3, KC + 3, 2 * rows + 3
     for n, vectors in [(1, 8), (2, 4), (3, 4)]:

@@ -25,13 +25,13 @@ ERRORS = {
     ("tanh", "float32", "scalar"): (2.4984, "0x1.205368p+2"),
     ("log1p", "float32", "fma"): (1.3928, "0x1.b1d8cap-2"),
     ("log1p", "float32", "scalar"): (1.3928, "0x1.b1d8cap-2"),
-    ("exp", "float64", "fma"): (1.02, "0x1.84fbe3e1e3d86p+3"),
+    ("exp", "float64", "fma"): (1.03, "-0x1.1da58f97697e8p+2"),
     ("exp", "float64", "scalar"): (1.00, "-0x1.1f2bc949ea37p+2"),
-    ("sigmoid", "float64", "fma"): (2.38, "-0x1.098068ba513ap+2"),
+    ("sigmoid", "float64", "fma"): (2.43, "-0x1.8f3789501855p+2"),
     ("sigmoid", "float64", "scalar"): (2.38, "-0x1.098068ba513ap+2"),
-    ("tanh", "float64", "fma"): (2.62, "-0x1.c4fd81763bce8p-3"),
-    ("tanh", "float64", "scalar"): (2.55, "-0x1.be82f280ca1p-3"),
-    ("log1p", "float64", "fma"): (1.39, "0x1.b223b40077ed5p-2"),
+    ("tanh", "float64", "fma"): (2.70, "-0x1.c40b323251328p-3"),
+    ("tanh", "float64", "scalar"): (2.56, "0x1.b85be0d2e926p-3"),
+    ("log1p", "float64", "fma"): (1.41, "0x1.a85ff71217dcbp-2"),
     ("log1p", "float64", "scalar"): (1.39, "0x1.b7f5c1bc8c705p-2"),
 }
 ROUNDED_TO = {"float32": 1e-4, "float64": 1e-2}  # long double is not the same on all machines

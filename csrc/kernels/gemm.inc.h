@@ -42,10 +42,13 @@ static void FN(pack)(ptrdiff_t k, ptrdiff_t cols, const void *w_, ptrdiff_t rs, 
     }
 }
 
-/* acc = start + x w for one tile whose columns of y are contiguous; rows and vectors are constants
- * at every call, so that acc is registers. */
+/* A tile's rows in memory, columns contiguous: the partial sums that it goes on from, if the job
+ * accumulates, and where its results go. */
+typedef struct { const REAL *from; REAL *to; ptrdiff_t from_rs, to_rs; } FN(place);
+
+/* One tile of start + x w; rows and vectors are constants at every call, so that acc is registers. */
 FNN_INLINE void FN(tile)(const int rows, const int vectors, const fnn_panel *job, const REAL *x,
-                         REAL *y, ptrdiff_t y_rs)
+                         const FN(place) *y)
 {
     enum { MOST_ROWS = TILE_ROWS > 4 ? TILE_ROWS : 4 };
     VEC acc[MOST_ROWS][8];
@@ -58,7 +61,7 @@ FNN_INLINE void FN(tile)(const int rows, const int vectors, const fnn_panel *job
         if (job->accumulate) {
             FNN_UNROLL
             for (int i = 0; i < rows; i++)
-                acc[i][v] = FN(get)(y + i * y_rs + v * LANES, lanes);
+                acc[i][v] = FN(get)(y->from + i * y->from_rs + v * LANES, lanes);
         } else {
             const REAL *bias = job->bias;
             const VEC start = bias ? FN(get)(bias + v * LANES, lanes) : zero;
@@ -70,6 +73,7 @@ FNN_INLINE void FN(tile)(const int rows, const int vectors, const fnn_panel *job
 
     const REAL *w = job->w;
     const ptrdiff_t x_rs = job->x_rs, x_cs = job->x_cs, w_rs = job->w_rs;
+    FNN_TILE_LOOP
     for (ptrdiff_t p = job->k; p > 0; p--, x += x_cs, w += w_rs) {
         VEC w_p[8];
         FNN_UNROLL
@@ -88,8 +92,8 @@ FNN_INLINE void FN(tile)(const int rows, const int vectors, const fnn_panel *job
     for (int v = 0; v < vectors; v++) {
         FNN_UNROLL
         for (int i = 0; i < rows; i++) {
-            REAL *y_iv = y + i * y_rs + v * LANES;
-            FN(put)(y_iv, acc[i][v], v == vectors - 1 ? last : LANES);
+            REAL *to = y->to + i * y->to_rs + v * LANES;
+            FN(put)(to, acc[i][v], v == vectors - 1 ? last : LANES);
         }
     }
 }
@@ -104,11 +108,11 @@ FNN_INLINE ptrdiff_t FN(tile_rows)(int vectors)
 #define TILE_CASE(r, vectors)                           \
     case r:                                             \
         if (r <= FN(tile_rows)(vectors))                \
-            FN(tile)(r, vectors, job, x, y, y_rs);      \
+            FN(tile)(r, vectors, job, x, y);            \
         break;
 #define TILE_FUNCTION(vectors)                                                                 \
     static void FNN_PASTE(FN(tiles_), vectors)(ptrdiff_t rows, const fnn_panel *job,           \
-                                               const REAL *x, REAL *y, ptrdiff_t y_rs)         \
+                                               const REAL *x, const FN(place) *y)              \
     {                                                                                          \
         switch (rows) {                                                                        \
             TILE_CASE(1, vectors)                                                              \
@@ -157,74 +161,89 @@ FNN_INLINE VEC FN(slope)(fnn_act act, VEC y)
     }
 }
 
-#define EPILOGUE_CASE(name)                                                                     \
-    case name:                                                                                  \
-        for (ptrdiff_t i = 0; i < rows; i++, y += y_rs)                                         \
-            EACH_VECTOR(j, lanes, cols)                                                         \
-                FN(put)(y + j, FN(activate)(name, FN(get)(y + j, lanes)), lanes);    \
+#define ACTIVATE_CASE(name)                                                             \
+    case name:                                                                          \
+        for (ptrdiff_t i = 0; i < rows; i++, z += z_rs, y += y_rs)                      \
+            EACH_VECTOR(j, lanes, cols)                                                 \
+                FN(put)(y + j, FN(activate)(name, FN(get)(z + j, lanes)), lanes);       \
         break;
 
-/* y = act(y), the epilogue of the forward product. */
-static void FN(activate_rows)(fnn_act act, ptrdiff_t rows, ptrdiff_t cols, REAL *y, ptrdiff_t y_rs)
+/* y = act(z), the epilogue of the forward product; z may be y. */
+static void FN(activate_rows)(fnn_act act, ptrdiff_t rows, ptrdiff_t cols, const REAL *z,
+                              ptrdiff_t z_rs, REAL *y, ptrdiff_t y_rs)
 {
     switch (act) {
-        EPILOGUE_CASE(FNN_SIGMOID)
-        EPILOGUE_CASE(FNN_TANH)
-        EPILOGUE_CASE(FNN_RELU)
-    default: break;
+        ACTIVATE_CASE(FNN_SIGMOID)
+        ACTIVATE_CASE(FNN_TANH)
+        ACTIVATE_CASE(FNN_RELU)
+    default: assert(!"no elementwise activation");
     }
 }
-#undef EPILOGUE_CASE
+#undef ACTIVATE_CASE
 
-/* y = y * act'(a), the epilogue of the backward product. */
+/* y = z * act'(a), the epilogue of the backward product; z may be y. */
 static void FN(scale_by_slope)(fnn_act act, ptrdiff_t rows, ptrdiff_t cols, const REAL *a,
-                               ptrdiff_t a_rs, REAL *y, ptrdiff_t y_rs)
+                               ptrdiff_t a_rs, const REAL *z, ptrdiff_t z_rs, REAL *y,
+                               ptrdiff_t y_rs)
 {
-    for (ptrdiff_t i = 0; i < rows; i++, y += y_rs, a += a_rs)
+    for (ptrdiff_t i = 0; i < rows; i++, z += z_rs, y += y_rs, a += a_rs)
         EACH_VECTOR(j, lanes, cols) {
             const VEC slope = FN(slope)(act, FN(get)(a + j, lanes));
-            FN(put)(y + j, V(mul)(FN(get)(y + j, lanes), slope), lanes);
+            FN(put)(y + j, V(mul)(FN(get)(z + j, lanes), slope), lanes);
         }
 }
 
-/* All rows of one panel, in tiles of nearly equal height. */
+/* All rows of one panel, in tiles of nearly equal height. A tile that has an epilogue goes by way of
+ * an aligned place of its own, so that y, wherever it lies, is written once; so does a tile of a y
+ * whose columns are not contiguous. */
 static void FN(panel)(const fnn_panel *job)
 {
     if (job->n == 0)
         return;
-    void (*const tiles)(ptrdiff_t, const fnn_panel *, const REAL *, REAL *, ptrdiff_t) =
+    void (*const tiles)(ptrdiff_t, const fnn_panel *, const REAL *, const FN(place) *) =
         job->w_vectors == 8 ? FN(tiles_8)
         : job->w_vectors == 4 ? FN(tiles_4)
         : job->w_vectors == 2 ? FN(tiles_2) : FN(tiles_1);
     const ptrdiff_t most = FN(tile_rows)(job->w_vectors);
     const ptrdiff_t count = (job->n + most - 1) / most;
     const ptrdiff_t rows = job->n / count, taller = job->n % count;
-    REAL bounce[TILE_ROWS * 8 * LANES]; /* for a y whose columns are not contiguous */
-    const bool direct = job->y_cs == 1;
+    _Alignas(64) REAL own[TILE_ROWS * 8 * LANES];
+    const ptrdiff_t own_rs = job->w_vectors * LANES;
+    const bool contiguous = job->y_cs == 1, plain = job->act == FNN_IDENTITY && !job->a;
 
     const REAL *x = job->x, *a = job->a;
     REAL *y = job->y;
     for (ptrdiff_t t = 0; t < count; t++) {
         const ptrdiff_t r = rows + (t < taller);
-        REAL *tile = direct ? y : bounce;
-        const ptrdiff_t tile_rs = direct ? job->y_rs : job->cols;
-        if (!direct && job->accumulate)
-            for (ptrdiff_t i = 0; i < r; i++)
-                for (ptrdiff_t j = 0; j < job->cols; j++)
-                    tile[i * tile_rs + j] = y[i * job->y_rs + j * job->y_cs];
-        tiles(r, job, x, tile, tile_rs);
+        FN(place) at = { .from = y, .from_rs = job->y_rs, .to = y, .to_rs = job->y_rs };
+        if (!contiguous) {
+            at.from = own;
+            at.from_rs = own_rs;
+            if (job->accumulate)
+                for (ptrdiff_t i = 0; i < r; i++)
+                    for (ptrdiff_t j = 0; j < job->cols; j++)
+                        own[i * own_rs + j] = y[i * job->y_rs + j * job->y_cs];
+        }
+        if (!contiguous || !plain) {
+            at.to = own;
+            at.to_rs = own_rs;
+        }
+        tiles(r, job, x, &at);
         if (job->ahead)
             fnn_fetch_ahead(job->ahead);
-        FN(activate_rows)(job->act, r, job->cols, tile, tile_rs);
-        if (a) {
-            FN(scale_by_slope)(job->a_act, r, job->cols, a, job->a_rs, tile, tile_rs);
-            a += r * job->a_rs;
-        }
-        if (!direct)
+        REAL *const end = contiguous ? y : own;
+        const ptrdiff_t end_rs = contiguous ? job->y_rs : own_rs;
+        if (job->act != FNN_IDENTITY)
+            FN(activate_rows)(job->act, r, job->cols, own, own_rs, a ? own : end,
+                              a ? own_rs : end_rs);
+        if (a)
+            FN(scale_by_slope)(job->a_act, r, job->cols, a, job->a_rs, own, own_rs, end, end_rs);
+        if (!contiguous)
             for (ptrdiff_t i = 0; i < r; i++)
                 for (ptrdiff_t j = 0; j < job->cols; j++)
-                    y[i * job->y_rs + j * job->y_cs] = tile[i * tile_rs + j];
+                    y[i * job->y_rs + j * job->y_cs] = own[i * own_rs + j];
         x += r * job->x_rs;
         y += r * job->y_rs;
+        a = a ? a + r * job->a_rs : NULL;
     }
 }

@@ -13,6 +13,10 @@
     for (ptrdiff_t j = 0, lanes; j < (cols); j += LANES) \
         if (lanes = fnn_min(LANES, (cols) - j), true)
 
+#ifndef FNN_TILE_LOOP /* how a set wants the tile's loop over k unrolled: not */
+#define FNN_TILE_LOOP
+#endif
+
 #define T f32
 #define REAL float
 #include "dtype.inc.h"

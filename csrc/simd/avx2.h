@@ -156,7 +156,9 @@ static inline f64_v f64_exponent(f64_v v)
     return f64_sub(shifted, f64_set1(0x1p52 + 1023));
 }
 
-/* The main tile: 12 accumulators, 2 vectors of w and one of x fill the 16 registers. */
+/* The main tile: 12 accumulators, 2 vectors of w and one of x fill the 16 registers. A round of k is
+ * six cycles, so that the loop itself counts: four rounds at a time are 1% faster. */
+#define FNN_TILE_LOOP FNN_UNROLL_BY(4)
 enum { f32_tile_rows = 6, f64_tile_rows = 6, f32_tile_vectors = 2, f64_tile_vectors = 2 };
 
 #endif
