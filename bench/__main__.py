@@ -64,8 +64,11 @@ def line(case, rounds: int) -> dict:
     ratio = middle[best] / middle[ours]
     fraction = case.flops / middle[ours] / peak if case.flops and peak else None
     of_peak = "-" if fraction is None else f"{fraction:.1%}"
-    print(f"{case.title:<52}{readable(middle[ours]):>12}{readable(middle[best]):>12} {best:<14}"
-          f"{ratio:>6.2f}{of_peak:>9}", flush=True)
+    print(
+        f"{case.title:<52}{readable(middle[ours]):>12}{readable(middle[best]):>12} {best:<14}"
+        f"{ratio:>6.2f}{of_peak:>9}",
+        flush=True,
+    )
     return {"case": case.title, "median_seconds": middle, "ratio": ratio, "peak_fraction": fraction}
 
 
@@ -85,8 +88,10 @@ def main() -> int:
     for name in THREAD_VARIABLES:  # read when NumPy is imported, which is why that comes later
         os.environ[name] = str(args.threads)
     if os.environ.get("OPENBLAS_CORETYPE"):
-        print("note: OPENBLAS_CORETYPE is set and may slow NumPy; unset it for a fair comparison",
-              file=sys.stderr)
+        print(
+            "note: OPENBLAS_CORETYPE is set and may slow NumPy; unset it for a fair comparison",
+            file=sys.stderr,
+        )
     import fastnn
 
     from . import cases
@@ -95,8 +100,9 @@ def main() -> int:
     with fastnn.use_isa(args.isa or fastnn.available_isas()[0]):
         fastnn.show_config()
         print(f"\n{'':<52}{'fastnn':>12}{'best peer':>12} {'':<14}{'ratio':>6}{'of peak':>9}")
-        figures = [line(case, args.rounds) for case in cases.all_cases(dtypes)
-                   if args.only in case.title]
+        figures = [
+            line(case, args.rounds) for case in cases.all_cases(dtypes) if args.only in case.title
+        ]
     if args.json:
         with open(args.json, "w", encoding="utf-8") as file:
             json.dump(figures, file, indent=1)

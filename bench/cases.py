@@ -185,8 +185,16 @@ def epoch(dtype: str, epochs: int = 10) -> Case | None:
     @ignore_warnings(category=ConvergenceWarning)
     def with_sklearn() -> float:
         model = MLPClassifier(
-            (128,), activation="logistic", solver="sgd", batch_size=64, max_iter=epochs,
-            learning_rate_init=0.1, tol=0.0, n_iter_no_change=epochs + 1, alpha=0.0, random_state=0,
+            (128,),
+            activation="logistic",
+            solver="sgd",
+            batch_size=64,
+            max_iter=epochs,
+            learning_rate_init=0.1,
+            tol=0.0,
+            n_iter_no_change=epochs + 1,
+            alpha=0.0,
+            random_state=0,
         )
         return model.fit(x, y).loss_curve_[-1]
 

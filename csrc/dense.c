@@ -15,8 +15,8 @@
  *
  *     K block 0: [panel 0: KC rows of `width`] [panel 1] ... | K block 1: ...
  *
- * A width is `vectors` whole vectors. In place and uncopied, the last columns, if fewer than a
- * vector and not readable up to one, are packed alone, as one panel of one vector. */
+ * A width is `vectors` whole vectors. Of a w that is read in place, the last columns, if fewer than
+ * a vector, are packed alone, as one panel of one vector. */
 #include "internal.h"
 
 enum { KC = 256, BLOCK_BYTES = 512 << 10, DIRECT_ROWS = 32 };
@@ -35,13 +35,12 @@ static bool copies_panels(const fnn_kernels *kn, ptrdiff_t n, fnn_in w)
     return w.cs == 1 && n > DIRECT_ROWS && w.rs % (32 * kn->tile_vectors * kn->lanes) == 0;
 }
 
-/* How many columns panels may read in place. */
-static ptrdiff_t direct_cols(const fnn_kernels *kn, ptrdiff_t n, fnn_in w, ptrdiff_t readable)
+/* How many columns panels may read in place, without reading past the end of a row. */
+static ptrdiff_t direct_cols(const fnn_kernels *kn, ptrdiff_t n, fnn_in w)
 {
     if (w.cs != 1)
         return 0;
-    const bool whole = copies_panels(kn, n, w) || fnn_round_up(w.cols, kn->lanes) <= readable;
-    return whole ? w.cols : w.cols - w.cols % kn->lanes;
+    return copies_panels(kn, n, w) ? w.cols : w.cols - w.cols % kn->lanes;
 }
 
 /* Width of the packed part's rows, all panels together. */
@@ -51,18 +50,17 @@ static ptrdiff_t packed_width(const fnn_kernels *kn, ptrdiff_t n, fnn_in w, ptrd
     return fnn_round_up(w.cols - direct, width);
 }
 
-bool fnn_rhs_reserve(const fnn_kernels *kn, fnn_dtype dt, ptrdiff_t n, fnn_in w,
-                     ptrdiff_t readable, size_t *bytes)
+bool fnn_rhs_reserve(const fnn_kernels *kn, fnn_dtype dt, ptrdiff_t n, fnn_in w, size_t *bytes)
 {
-    const ptrdiff_t direct = direct_cols(kn, n, w, readable);
+    const ptrdiff_t direct = direct_cols(kn, n, w);
     return fnn_reserve(bytes, dt, w.rows, packed_width(kn, n, w, direct))
         && (!copies_panels(kn, n, w) || fnn_reserve(bytes, dt, KC, kn->tile_vectors * kn->lanes));
 }
 
 fnn_rhs fnn_rhs_prepare(const fnn_kernels *kn, fnn_dtype dt, ptrdiff_t n, fnn_in w,
-                        ptrdiff_t readable, char **scratch)
+                        char **scratch)
 {
-    const ptrdiff_t direct = direct_cols(kn, n, w, readable);
+    const ptrdiff_t direct = direct_cols(kn, n, w);
     fnn_rhs rhs = { .w = w, .direct_cols = direct };
     rhs.direct_vectors = panel_vectors(kn, n);
     rhs.packed_vectors = direct ? 1 : rhs.direct_vectors;
@@ -173,7 +171,7 @@ fnn_status fnn_dense_forward(fnn_dtype dt, fnn_act act, fnn_in x, fnn_in w, fnn_
 
     const bool copy_bias = b.data && b.cs != 1;
     size_t bytes = 0;
-    if (!fnn_rhs_reserve(kn, dt, x.rows, w, w.cols, &bytes)
+    if (!fnn_rhs_reserve(kn, dt, x.rows, w, &bytes)
         || !fnn_reserve(&bytes, dt, 1, copy_bias ? w.cols : 0))
         return FNN_ENOMEM;
     char *scratch = bytes ? fnn_workspace_take(&fnn_shared_workspace, bytes) : NULL;
@@ -183,7 +181,7 @@ fnn_status fnn_dense_forward(fnn_dtype dt, fnn_act act, fnn_in x, fnn_in w, fnn_
     char *cursor = scratch;
     fnn_product product = { .x = x, .y = y, .bias = b.data,
                             .act = act == FNN_SOFTMAX ? FNN_IDENTITY : act };
-    product.w = fnn_rhs_prepare(kn, dt, x.rows, w, w.cols, &cursor);
+    product.w = fnn_rhs_prepare(kn, dt, x.rows, w, &cursor);
     if (copy_bias) {
         product.bias = cursor;
         fnn_copy(dt, b, (fnn_out){ cursor, 1, w.cols, w.cols, 1 });
@@ -242,7 +240,7 @@ fnn_status fnn_dense_backward(fnn_dtype dt, fnn_act act, fnn_in x, fnn_in w, fnn
     size_t bytes = 0;
     if (ld < m || !fnn_reserve(&bytes, dt, rows, ld) || !fnn_reserve(&bytes, dt, 2 * rows, m)
         || !fnn_reserve(&bytes, dt, 1, m)
-        || (dx.data && !fnn_rhs_reserve(kn, dt, rows, w_t, k, &bytes)))
+        || (dx.data && !fnn_rhs_reserve(kn, dt, rows, w_t, &bytes)))
         return FNN_ENOMEM;
     char *scratch = fnn_workspace_take(&fnn_shared_workspace, bytes);
     if (!scratch)
@@ -253,7 +251,7 @@ fnn_status fnn_dense_backward(fnn_dtype dt, fnn_act act, fnn_in x, fnn_in w, fnn
     char *y_rows = fnn_part(&cursor, dt, 2 * rows, m);
     char *dy_rows = y_rows + (size_t)rows * (size_t)m * fnn_sizeof(dt);
     void *sums = fnn_part(&cursor, dt, 1, m);
-    const fnn_rhs rhs = dx.data ? fnn_rhs_prepare(kn, dt, rows, w_t, k, &cursor) : (fnn_rhs){ 0 };
+    const fnn_rhs rhs = dx.data ? fnn_rhs_prepare(kn, dt, rows, w_t, &cursor) : (fnn_rhs){ 0 };
 
     ptrdiff_t i = 0;
     do { /* once even for no rows, to write the zeros */

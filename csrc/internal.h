@@ -41,8 +41,14 @@
 #endif
 
 FNN_INLINE ptrdiff_t fnn_min(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
-FNN_INLINE ptrdiff_t fnn_round_up(ptrdiff_t a, ptrdiff_t step) { return (a + step - 1) / step * step; }
-FNN_INLINE size_t fnn_sizeof(fnn_dtype dt) { return dt == FNN_F32 ? sizeof(float) : sizeof(double); }
+FNN_INLINE ptrdiff_t fnn_round_up(ptrdiff_t a, ptrdiff_t step)
+{
+    return (a + step - 1) / step * step;
+}
+FNN_INLINE size_t fnn_sizeof(fnn_dtype dt)
+{
+    return dt == FNN_F32 ? sizeof(float) : sizeof(double);
+}
 
 /* Byte address of element `offset`. */
 FNN_INLINE const void *fnn_at(fnn_dtype dt, const void *p, ptrdiff_t offset)
@@ -198,13 +204,13 @@ typedef struct {
     fnn_ahead *ahead;
 } fnn_product;
 
-/* Make w the factor of products of n rows; its rows are readable up to column `readable`. The
- * scratch memory that this takes is first added to *bytes, then cut from *scratch. */
-bool fnn_rhs_reserve(const fnn_kernels *kn, fnn_dtype dt, ptrdiff_t n, fnn_in w,
-                     ptrdiff_t readable, size_t *bytes);
+/* Make w the factor of products of n rows. The scratch memory that this takes is first added to
+ * *bytes, then cut from *scratch. */
+bool fnn_rhs_reserve(const fnn_kernels *kn, fnn_dtype dt, ptrdiff_t n, fnn_in w, size_t *bytes);
 fnn_rhs fnn_rhs_prepare(const fnn_kernels *kn, fnn_dtype dt, ptrdiff_t n, fnn_in w,
-                        ptrdiff_t readable, char **scratch);
-/* The same when w's columns are contiguous and its rows readable to whole cache lines. */
+                        char **scratch);
+/* The same without any, for a w whose columns are contiguous, whose rows are readable to whole cache
+ * lines, and do not lie badly for the cache. */
 fnn_rhs fnn_rhs_direct(const fnn_kernels *kn, ptrdiff_t n, fnn_in w);
 void fnn_multiply(const fnn_kernels *kn, fnn_dtype dt, const fnn_product *p);
 

@@ -92,8 +92,7 @@ static bool take_scratch(fnn_network *net, const fnn_kernels *kn, ptrdiff_t rows
         const fnn_layer *at = &net->layer[l];
         const ptrdiff_t dw_rows = whole ? at->k : chunk_rows(net, kn, l);
         ok = fnn_reserve(&bytes, dt, dw_rows, at->ld) && fnn_reserve(&bytes, dt, 1, at->ld)
-          && (l == 0
-              || fnn_rhs_reserve(kn, dt, rows, transposed_weight(net, l), at->k, &bytes));
+          && (l == 0 || fnn_rhs_reserve(kn, dt, rows, transposed_weight(net, l), &bytes));
     }
     s->memory = ok ? fnn_workspace_take(&net->workspace, bytes) : NULL;
     if (!s->memory)
@@ -156,7 +155,8 @@ static fnn_ahead look_ahead(fnn_dtype dt, const samples *from, ptrdiff_t i, cons
 
 static fnn_out hidden(const fnn_network *net, const scratch *s, ptrdiff_t l, ptrdiff_t n)
 {
-    return fnn_activation_at(net, fnn_at_out(net->dt, s->activations, net->layer[l].activation), l, n);
+    void *memory = fnn_at_out(net->dt, s->activations, net->layer[l].activation);
+    return fnn_activation_at(net, memory, l, n);
 }
 
 /* Outputs of the hidden layers, logits, and delta of the last layer; returns the sum of the
@@ -272,7 +272,7 @@ static fnn_status batch(const fnn_network *net, const fnn_kernels *kn, const sam
     char *cursor = s->packed;
     for (ptrdiff_t l = 1; l < net->layers; l++)
         at_layer(s, l)->w_t = fnn_rhs_prepare(kn, net->dt, s->rows, transposed_weight(net, l),
-                                              net->layer[l].k, &cursor);
+                                              &cursor);
     double sum = 0;
     for (ptrdiff_t i = begin; i < end; i += s->rows) {
         if (stop_wanted(p))

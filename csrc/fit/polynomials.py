@@ -29,7 +29,9 @@ from mpmath import mp, mpf
 HEADER = Path(__file__).resolve().parents[1] / "kernels" / "coefficients.h"
 
 mp.dps = 60
-FIT_POINTS = 1200  # even, so that zero is never a point; the true maximum is within 2e-4 of the grid's
+FIT_POINTS = (
+    1200  # even, so that zero is never a point; the true maximum is within 2e-4 of the grid's
+)
 CHECK_POINTS = 10000
 TOLERANCE = mpf("1e-9")  # relative, of the levelled error when the exchange stops
 
@@ -92,7 +94,12 @@ LOG1P = Kernel(
 )
 
 # What the report compares, and what the header gets.
-CANDIDATES = {(EXPM1, F32): (4, 5, 6), (EXPM1, F64): (10, 11, 12), (LOG1P, F32): (3, 4), (LOG1P, F64): (6, 7, 8)}
+CANDIDATES = {
+    (EXPM1, F32): (4, 5, 6),
+    (EXPM1, F64): (10, 11, 12),
+    (LOG1P, F32): (3, 4),
+    (LOG1P, F64): (6, 7, 8),
+}
 CHOSEN = {(EXPM1, F32): 5, (EXPM1, F64): 11, (LOG1P, F32): 4, (LOG1P, F64): 7}
 
 
@@ -172,7 +179,9 @@ def rounded_remez(kernel, terms, dtype, fixed=()):
 
 def max_error(kernel, coefficients):
     """Largest weighted error on a grid much denser than the one of the fit."""
-    return max(w * abs(t - horner(coefficients, x)) for x, t, w in zip(*sampled(kernel, CHECK_POINTS)))
+    return max(
+        w * abs(t - horner(coefficients, x)) for x, t, w in zip(*sampled(kernel, CHECK_POINTS))
+    )
 
 
 @cache
@@ -252,13 +261,17 @@ def header():
     for dtype in (F32, F64):
         for name, value in reduction_constants(dtype).items():
             code, decimal = literal(value, dtype)
-            lines.append(f"static const {dtype.ctype} {name}_{dtype.name} = {code}; /* {decimal} */")
+            lines.append(
+                f"static const {dtype.ctype} {name}_{dtype.name} = {code}; /* {decimal} */"
+            )
     lines += ["", "#endif", ""]
     return "\n".join(lines)
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Fit the polynomials of the elementwise functions.")
+    parser = argparse.ArgumentParser(
+        description="Fit the polynomials of the elementwise functions."
+    )
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--write", action="store_true", help="write csrc/kernels/coefficients.h")
     mode.add_argument("--check", action="store_true", help="fail if that file is not up to date")

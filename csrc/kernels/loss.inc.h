@@ -22,7 +22,9 @@ FNN_INLINE REAL FN(target)(const fnn_loss_rows *rows, ptrdiff_t i, ptrdiff_t j)
 }
 
 /* What softmax_ce keeps of a row between its passes. */
-typedef struct { REAL most[FNN_SUM_LANES], sum[FNN_SUM_LANES], log_sum[FNN_SUM_LANES]; } FN(ce_rows);
+typedef struct {
+    REAL most[FNN_SUM_LANES], sum[FNN_SUM_LANES], log_sum[FNN_SUM_LANES];
+} FN(ce_rows);
 
 /* Row r's loss and gradient, from e_j = exp(z_j - most) in dz. */
 FNN_INLINE double FN(softmax_ce_row)(const fnn_loss_rows *rows, const FN(ce_rows) *ce, int r,
