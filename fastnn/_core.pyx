@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, embedsignature=False
-# cython: freethreading_compatible=True
+# cython: cdivision=True, freethreading_compatible=True
 """The compiled backend: arrays become views, the GIL is released, a status becomes an exception.
 
 Checks that cost O(1) are made here and in C. When one of them refuses something, the arguments go
@@ -293,8 +293,8 @@ def dense_backward(x, w, y, dy, *, activation="identity", needs=("dx", "dw", "db
     cdef fnn_dtype dt = dtype_of(x)
     cdef fnn_status status
     with nogil:
-        status = fnn_dense_backward(dt, <fnn_act>code, x_view, w_view, y_view, dy_view, dx_view, dw_view,
-                                    db_view)
+        status = fnn_dense_backward(dt, <fnn_act>code, x_view, w_view, y_view, dy_view, dx_view,
+                                    dw_view, db_view)
     if status == FNN_OK:
         return dx, dw, db
     _check.dense_backward(*given, activation, needs, out)
