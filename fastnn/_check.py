@@ -224,7 +224,7 @@ def _labels(y: Array, n: int, classes: int) -> Array:
     for i in (y.argmin(), y.argmax()) if n else ():
         if not 0 <= int(y[i]) < classes:
             raise ValueError(f"y[{i}] is {y[i]}: labels must be in [0, {classes})")
-    return np.ascontiguousarray(y, dtype=np.int64)
+    return np.require(y, np.int64, ["C_CONTIGUOUS", "ALIGNED"])
 
 
 def labels_or_targets(

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import fastnn
+from fastnn import _check
 
 ACTIVATIONS = ("identity", "sigmoid", "tanh", "relu", "softmax")
 LOSSES = ("softmax_cross_entropy", "sigmoid_cross_entropy", "squared_error")
@@ -270,3 +271,17 @@ def test_nan_in_the_logits_reaches_the_loss(name, z):
     assert np.isnan(loss) and np.isnan(dz[1, 1])
     clean = np.delete(np.arange(N), 1)
     assert np.isfinite(dz[clean]).all()
+
+
+def test_misaligned_labels_are_read_from_a_copy(dtype):
+    memory = np.zeros(8 * 4 + 1, np.uint8)
+    labels = memory[1:].view(np.int64)
+    labels[:] = [2, 0, 1, 1]
+    assert not labels.flags.aligned
+    z = np.arange(12, dtype=dtype).reshape(4, 3)
+    loss, dz = fastnn.softmax_cross_entropy(z, labels)
+    expected, expected_dz = fastnn.softmax_cross_entropy(z, labels.copy())
+    assert loss == expected
+    assert np.array_equal(dz, expected_dz)
+    checked, _ = _check.labels_or_targets(labels, 4, 3, dtype)
+    assert checked.flags.aligned
