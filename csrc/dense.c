@@ -4,13 +4,13 @@
  * groups of columns and blocks of rows that stay in the second level together:
  *
  *     for p0 in K by KC                         partial sums wait in y between K blocks, which
- *       for j0 in m by column_block             rounds nothing: the bits are those of one chain
- *         for i0 in n by row_block
+ *       for j0 in m by block                    rounds nothing: the bits are those of one chain
+ *         for i0 in n by block
  *           for each panel of j0's columns:  y[i0, j] += x[i0, p0] w[p0, j]
  *
  * w is read in place when its columns are contiguous. Where its rows lie badly for the cache and
- * there are many rows of x, each panel is first copied to where it is contiguous; as it is read once
- * a tile, the copy costs a hundredth of that. A w whose columns are not contiguous is packed
+ * there are many rows of x, each panel is first copied to where it is contiguous; that costs one
+ * reading of it, and every tile reads it once. A w whose columns are not contiguous is packed
  * beforehand, panel after panel within a K block:
  *
  *     K block 0: [panel 0: KC rows of `width`] [panel 1] ... | K block 1: ...
@@ -116,13 +116,12 @@ static void aim_panel(const fnn_kernels *kn, fnn_dtype dt, const fnn_rhs *rhs, p
 
 /* ---- the product -------------------------------------------------------------------------- */
 
-/* Rows (columns) of which KC elements each fill the share of the second-level cache. */
-static ptrdiff_t row_block(fnn_dtype dt) { return BLOCK_BYTES / KC / (ptrdiff_t)fnn_sizeof(dt); }
-static ptrdiff_t column_block(fnn_dtype dt) { return row_block(dt); }
+/* Rows of x, and columns of w, of which KC elements each fill BLOCK_BYTES. */
+static ptrdiff_t block(fnn_dtype dt) { return BLOCK_BYTES / KC / (ptrdiff_t)fnn_sizeof(dt); }
 
 void fnn_multiply(const fnn_kernels *kn, fnn_dtype dt, const fnn_product *p)
 {
-    const ptrdiff_t n = p->y.rows, m = p->y.cols, k = p->x.cols;
+    const ptrdiff_t n = p->y.rows, m = p->y.cols, k = p->x.cols, step = block(dt);
     fnn_panel job = { .x_rs = p->x.rs, .x_cs = p->x.cs, .y_rs = p->y.rs, .y_cs = p->y.cs,
                       .a_rs = p->a.rs, .a_act = p->a_act, .ahead = p->ahead };
     ptrdiff_t p0 = 0;
@@ -131,10 +130,10 @@ void fnn_multiply(const fnn_kernels *kn, fnn_dtype dt, const fnn_product *p)
         job.accumulate = p->accumulate || p0 > 0;
         const bool last = p0 + job.k >= k;
         job.act = last ? p->act : FNN_IDENTITY;
-        for (ptrdiff_t j0 = 0; j0 < m; j0 += column_block(dt)) {
-            const ptrdiff_t end = fnn_min(m, j0 + column_block(dt));
-            for (ptrdiff_t i = 0; i < n; i += row_block(dt)) {
-                job.n = fnn_min(row_block(dt), n - i);
+        for (ptrdiff_t j0 = 0; j0 < m; j0 += step) {
+            const ptrdiff_t end = fnn_min(m, j0 + step);
+            for (ptrdiff_t i = 0; i < n; i += step) {
+                job.n = fnn_min(step, n - i);
                 job.x = fnn_at(dt, p->x.data, i * p->x.rs + p0 * p->x.cs);
                 for (ptrdiff_t j = j0; j < end; j += job.cols) {
                     aim_panel(kn, dt, &p->w, p0, job.k, j, end, &job);

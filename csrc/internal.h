@@ -76,8 +76,8 @@ FNN_INLINE fnn_out fnn_slice_out(fnn_dtype dt, fnn_out v, ptrdiff_t i, ptrdiff_t
 
 /* ---- what kernels are given --------------------------------------------------------------- */
 
-/* The longest reductions over a row (sums of exponentials, of squares) run in this many lanes,
- * folded in one fixed order, on every instruction set. */
+/* Sums along a row (of exponentials, of squares) run in this many lanes, folded in one fixed order,
+ * on every instruction set. */
 enum { FNN_SUM_LANES = 16 };
 
 /* Rows that will be needed soon, in places that the hardware cannot foresee: a product has a few
@@ -101,7 +101,7 @@ FNN_INLINE void fnn_fetch_ahead(fnn_ahead *ahead)
     }
 }
 
-/* One panel of a product: y = act(start + x w) * act_of_a'(a), for n rows and `cols` columns.
+/* One panel of a product: y = act(start + x w) * a_act'(a), for n rows and `cols` columns.
  * Row stride of w is w_rs, its columns are contiguous and readable up to a whole vector; start is
  * y itself (accumulate), or bias, or zero. Each element is one chain of FMAs in the order of k. */
 typedef struct {
