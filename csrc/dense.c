@@ -122,7 +122,7 @@ static ptrdiff_t block(fnn_dtype dt) { return BLOCK_BYTES / KC / (ptrdiff_t)fnn_
 void fnn_multiply(const fnn_kernels *kn, fnn_dtype dt, const fnn_product *p)
 {
     const ptrdiff_t n = p->y.rows, m = p->y.cols, k = p->x.cols, step = block(dt);
-    fnn_panel job = { .x_rs = p->x.rs, .x_cs = p->x.cs, .y_rs = p->y.rs, .y_cs = p->y.cs,
+    fnn_panel job = { .x_rs = p->x.rs, .x_cs = p->x.cs, .x_streams = p->x_streams, .y_rs = p->y.rs, .y_cs = p->y.cs,
                       .a_rs = p->a.rs, .a_act = p->a_act, .ahead = p->ahead };
     ptrdiff_t p0 = 0;
     do {
@@ -146,6 +146,20 @@ void fnn_multiply(const fnn_kernels *kn, fnn_dtype dt, const fnn_product *p)
         }
         p0 += job.k;
     } while (p0 < k);
+}
+
+/* For each panel of columns the rows down to its last one. */
+void fnn_gram(const fnn_kernels *kn, fnn_dtype dt, fnn_in u, fnn_in wu, fnn_out gram)
+{
+    const ptrdiff_t d = u.cols, width = kn->tile_vectors * kn->lanes;
+    for (ptrdiff_t j = 0; j < d; j += width) {
+        const ptrdiff_t cols = fnn_min(width, d - j), rows = j + cols;
+        const fnn_in panel = { fnn_at(dt, wu.data, j), wu.rows, cols, wu.rs, 1 };
+        fnn_multiply(kn, dt, &(fnn_product){
+            .x = { u.data, rows, u.rows, 1, u.rs },
+            .w = fnn_rhs_direct(kn, rows, panel),
+            .y = { fnn_at_out(dt, gram.data, j), rows, cols, gram.rs, 1 } });
+    }
 }
 
 /* ---- forward ------------------------------------------------------------------------------ */

@@ -1,6 +1,8 @@
-/* fastnn.h -- the public C interface: dense layers, losses, optimisers and whole networks.
+/* fastnn.h -- the public C interface: dense layers, losses, optimisers, whole networks; Gaussians,
+ * their statistics, and the losses of linear models.
  *
- * Letters, everywhere: n samples (rows), k inputs of a layer, m outputs of a layer, c classes.
+ * Letters, everywhere: n samples (rows), k inputs of a layer, m outputs of a layer, d features,
+ * c classes.
  * Arrays cross this interface as strided views; strides count elements, may be negative or zero
  * (inputs only), and must describe memory aligned for the element type.
  * Nothing here keeps a pointer after it returns, except fnn_network, which owns its memory.
@@ -39,6 +41,18 @@ typedef enum { FNN_SOFTMAX_CE, FNN_SIGMOID_CE, FNN_SQUARED_ERROR, FNN_NLOSS } fn
 
 typedef enum { FNN_SGD, FNN_MOMENTUM, FNN_NESTEROV, FNN_ADAM, FNN_NSOLVER } fnn_solver;
 
+typedef enum { FNN_FULL, FNN_SHARED, FNN_DIAG, FNN_NCOVARIANCE } fnn_covariance;
+
+/* What to make of the joint log densities z_k = log p(x, k) of a row. */
+typedef enum {
+    FNN_JOINT,       /* z_k                                                      */
+    FNN_LOG_PROBA,   /* z_k - log sum exp z                                      */
+    FNN_PROBA,       /* exp of that                                              */
+    FNN_LOG_DENSITY, /* log sum exp z, one number a row                          */
+    FNN_LABEL,       /* the first k of the largest z_k, one number a row         */
+    FNN_NPOSTERIOR
+} fnn_posterior;
+
 typedef enum { FNN_SCALAR, FNN_NEON, FNN_AVX2, FNN_AVX512, FNN_NISA } fnn_isa;
 
 /* A matrix of rows x cols elements; element (i, j) is data[i * rs + j * cs]. */
@@ -70,6 +84,15 @@ FNN_API fnn_status fnn_map(fnn_dtype dt, fnn_function fn, fnn_in x, fnn_out y);
 
 /* y = softmax of each row of z; y may be z itself. */
 FNN_API fnn_status fnn_softmax(fnn_dtype dt, fnn_in z, fnn_out y);
+
+/* y = z - log sum exp z of each row; y may be z itself. */
+FNN_API fnn_status fnn_log_softmax(fnn_dtype dt, fnn_in z, fnn_out y);
+
+/* y (n, 1) = log sum exp z of each row of z. */
+FNN_API fnn_status fnn_logsumexp(fnn_dtype dt, fnn_in z, fnn_out y);
+
+/* 1 if no element is infinite or NaN. */
+FNN_API int fnn_all_finite(fnn_dtype dt, fnn_in x);
 
 /* y = act(x w + b): x (n, k), w (k, m), b (1, m) or data NULL, y (n, m). */
 FNN_API fnn_status fnn_dense_forward(fnn_dtype dt, fnn_act act, fnn_in x, fnn_in w, fnn_in b,
@@ -154,6 +177,84 @@ typedef int (*fnn_poll)(void *context);
 FNN_API fnn_status fnn_training_epoch(fnn_training *training, fnn_in x, fnn_targets y,
                                       const int64_t *order, ptrdiff_t count, fnn_poll poll,
                                       void *context, double *loss);
+
+/* ---- symmetric positive definite matrices -------------------------------------------------- */
+
+/* All are f64, (d, d), contiguous, row after row. */
+
+/* Replace A, of which the lower triangle is read, by its Cholesky factor L, zero above the diagonal.
+ * *pivot is -1, or the first column whose pivot is not positive (FNN_EVALUE). */
+FNN_API fnn_status fnn_cholesky(ptrdiff_t d, double *a, ptrdiff_t *pivot);
+
+/* b (d, t) = (L L')^-1 b */
+FNN_API fnn_status fnn_cholesky_solve(ptrdiff_t d, const double *l, ptrdiff_t t, double *b);
+
+/* inverse = L^-1, zero above the diagonal. */
+FNN_API fnn_status fnn_triangular_inverse(ptrdiff_t d, const double *l, double *inverse);
+
+/* a_0 b_0 + a_1 b_1 + ..., summed in an order that does not depend on the machine. */
+FNN_API fnn_status fnn_dot(ptrdiff_t count, const double *a, const double *b, double *dot);
+
+/* ---- Gaussians ---------------------------------------------------------------------------- */
+
+/* c Gaussians in d dimensions, prepared for evaluation; immutable. means is (c, d); factors are the
+ * lower Cholesky factors (c, d, d), the one of all (d, d), or standard deviations (c, d). Everything
+ * is contiguous and f64, whatever the dtype that is computed in; diagonals are positive. */
+typedef struct fnn_gaussians fnn_gaussians;
+FNN_API fnn_status fnn_gaussians_new(fnn_dtype dt, fnn_covariance covariance, ptrdiff_t c,
+                                     ptrdiff_t d, const double *means, const double *factors,
+                                     fnn_gaussians **gaussians);
+FNN_API void fnn_gaussians_free(fnn_gaussians *gaussians);
+
+/* y = what of z_ik = log N(x_i; k) + offsets_k; offsets may be NULL, all zero. y is (n, c), for
+ * FNN_LOG_DENSITY (n, 1). NaN in a row of x stays in that row. */
+FNN_API fnn_status fnn_gaussians_evaluate(const fnn_gaussians *gaussians, fnn_posterior what,
+                                          const double *offsets, fnn_in x, fnn_out y);
+
+/* labels_i = the class of row i. A NaN never is the largest. */
+FNN_API fnn_status fnn_gaussians_classify(const fnn_gaussians *gaussians, const double *offsets,
+                                          fnn_in x, int64_t *labels);
+
+/* y_i (n, 1) = log N(x_i; mean_i, L_i L_i') for n Gaussians of their own: means (n, d), and factors
+ * (n, d * d), each a lower Cholesky factor with contiguous rows. */
+FNN_API fnn_status fnn_gaussian_paired(fnn_dtype dt, fnn_in x, fnn_in means, fnn_in factors,
+                                       fnn_out y);
+
+/* ---- moments ------------------------------------------------------------------------------ */
+
+/* Weighted sums over the rows of each class, u = x - mean of its class; all contiguous. FNN_SHARED
+ * adds the scatters of all classes in one, FNN_DIAG keeps their diagonals. third and fourth are kept
+ * for FNN_FULL only, else NULL. A class without weight is all zero. */
+typedef struct {
+    double *weight;  /* (c,)                                                      */
+    double *mean;    /* (c, d)                                                    */
+    double *scatter; /* sum of w u u': (c, d, d); FNN_SHARED (d, d); FNN_DIAG (c, d) */
+    double *third;   /* sum of w |u|^2 u: (c, d)                                  */
+    double *fourth;  /* sum of w |u|^4: (c,)                                      */
+} fnn_moments;
+
+/* The moments of the rows of x, extended by the columns of `extra` (data NULL: none). labels in
+ * [0, c), or NULL: all 0; weights NULL (all 1) or n numbers >= 0 of type dt. Rows of a class are
+ * taken in order, 256 at a time. */
+FNN_API fnn_status fnn_moments_of(fnn_dtype dt, fnn_covariance covariance, fnn_in x, fnn_in extra,
+                                  const int64_t *labels, const void *weights, ptrdiff_t c,
+                                  fnn_moments moments);
+
+/* total += sign * part for moments of FNN_FULL: with sign 1 those of both parts' rows, with -1 those
+ * of the rows without part's. A class whose weight does not stay positive becomes zero. */
+FNN_API fnn_status fnn_moments_add(ptrdiff_t c, ptrdiff_t d, fnn_moments total, fnn_moments part,
+                                   double sign);
+
+/* ---- linear models ------------------------------------------------------------------------ */
+
+/* z = x w' + b with theta = [w | b], contiguous (c, width), width d or d + 1 (with b):
+ * *loss = weighted mean of the loss + alpha / 2 * sum of squares of w; gradient (c, width) its
+ * gradient. hessian may be NULL; else, both triangles and all contiguous: for FNN_SOFTMAX_CE
+ * (c width, c width), for FNN_SIGMOID_CE (c, width, width), one block a column of z, for
+ * FNN_SQUARED_ERROR (width, width), which all columns share. */
+FNN_API fnn_status fnn_linear_loss(fnn_dtype dt, fnn_loss fn, fnn_in x, fnn_targets y, ptrdiff_t c,
+                                   ptrdiff_t width, const double *theta, double alpha,
+                                   double *loss, double *gradient, double *hessian);
 
 /* ---- measuring ---------------------------------------------------------------------------- */
 

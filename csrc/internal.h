@@ -4,6 +4,7 @@
 #define FNN_INTERNAL_H
 
 #include <assert.h>
+#include <float.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -59,6 +60,18 @@ FNN_INLINE void *fnn_at_out(fnn_dtype dt, void *p, ptrdiff_t offset)
 {
     return (char *)p + offset * (ptrdiff_t)fnn_sizeof(dt);
 }
+/* Element `i` of an array, as a double. */
+FNN_INLINE double fnn_get(fnn_dtype dt, const void *p, ptrdiff_t i)
+{
+    return dt == FNN_F32 ? (double)((const float *)p)[i] : ((const double *)p)[i];
+}
+FNN_INLINE void fnn_put(fnn_dtype dt, void *p, ptrdiff_t i, double value)
+{
+    if (dt == FNN_F32)
+        ((float *)p)[i] = (float)value;
+    else
+        ((double *)p)[i] = value;
+}
 FNN_INLINE fnn_in fnn_as_in(fnn_out v)
 {
     return (fnn_in){ v.data, v.rows, v.cols, v.rs, v.cs };
@@ -108,6 +121,7 @@ typedef struct {
     ptrdiff_t n, k, cols;
     const void *x;
     ptrdiff_t x_rs, x_cs;
+    bool x_streams; /* x comes from memory: a tile has the rows after its own fetched meanwhile */
     const void *w;
     ptrdiff_t w_rs;
     int w_vectors; /* width of the panel: 1, 2, 4 or 8 vectors */
@@ -135,6 +149,17 @@ typedef struct {
     void *dz;
     ptrdiff_t dz_rs;
 } fnn_loss_rows;
+
+/* Squared distances of the rows in `panels` panels of x to c means (c, d), rows ld apart, into
+ * squares (c, panels * W), rows squares_ld apart: sums over p of (((x - mean) - low) * scale)^2.
+ * scale may be NULL, which is 1, and with a scale low may be NULL, which is 0. */
+typedef struct {
+    ptrdiff_t d, c, panels;
+    const void *x, *mean, *low, *scale;
+    ptrdiff_t ld;
+    void *squares;
+    ptrdiff_t squares_ld;
+} fnn_distances;
 
 typedef struct {
 #define FNN_KERNEL(name, ret, args) ret(*name) args;
@@ -194,6 +219,7 @@ typedef struct {
 /* y = act(start + x w) * a_act'(a); the fields mean what they do in fnn_panel. */
 typedef struct {
     fnn_in x;
+    bool x_streams;
     fnn_rhs w;
     fnn_out y;
     const void *bias;
@@ -218,6 +244,10 @@ void fnn_multiply(const fnn_kernels *kn, fnn_dtype dt, const fnn_product *p);
  * readable to whole cache lines. */
 void fnn_weight_gradient(const fnn_kernels *kn, fnn_dtype dt, fnn_in x, fnn_in delta,
                          bool accumulate, fnn_out dw, fnn_ahead *ahead);
+
+/* The upper triangle of u' wu, for two matrices of one shape of at most 256 rows (one block of K);
+ * wu's columns are contiguous and readable to whole cache lines. */
+void fnn_gram(const fnn_kernels *kn, fnn_dtype dt, fnn_in u, fnn_in wu, fnn_out gram);
 
 /* The row stride for rows of `cols` elements: whole cache lines, of an odd number where there are
  * many, so that neighbouring rows do not compete for the same places of a cache. Below cols on

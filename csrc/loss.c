@@ -75,6 +75,61 @@ fnn_status fnn_softmax(fnn_dtype dt, fnn_in z, fnn_out y)
     return z.cols == 0 ? FNN_ESHAPE : apply_to_rows(dt, SOFTMAX, z, y);
 }
 
+/* y = what of the rows of z, which are transposed into panels (see kernels/gaussian.inc.h). */
+static fnn_status normalize(fnn_dtype dt, fnn_posterior what, fnn_in z, fnn_out y)
+{
+    const fnn_kernels *kn = fnn_kernels_for(dt);
+    if (!kn)
+        return FNN_EISA;
+    const ptrdiff_t rows = kn->tile_vectors * kn->lanes;
+    size_t bytes = 0;
+    if (!fnn_reserve(&bytes, dt, z.cols, rows))
+        return FNN_ENOMEM;
+    void *panel = fnn_workspace_take(&fnn_shared_workspace, bytes);
+    if (!panel)
+        return FNN_ENOMEM;
+    for (ptrdiff_t i = 0; i < z.rows; i += rows) {
+        const ptrdiff_t n = fnn_min(rows, z.rows - i);
+        kn->panels_in(n, z.cols, fnn_at(dt, z.data, i * z.rs), z.rs, z.cs, NULL, panel);
+        kn->posterior(what, z.cols, fnn_round_up(n, kn->lanes), NULL, panel, rows);
+        fnn_copy(dt, (fnn_in){ panel, n, y.cols, 1, rows }, fnn_slice_out(dt, y, i, n));
+    }
+    fnn_workspace_give(&fnn_shared_workspace, panel);
+    return FNN_OK;
+}
+
+fnn_status fnn_log_softmax(fnn_dtype dt, fnn_in z, fnn_out y)
+{
+    if (z.cols == 0)
+        return FNN_ESHAPE;
+    const fnn_status status = check_elementwise(dt, z, y);
+    return status ? status : normalize(dt, FNN_LOG_PROBA, z, y);
+}
+
+fnn_status fnn_logsumexp(fnn_dtype dt, fnn_in z, fnn_out y)
+{
+    if (z.cols == 0 || !fnn_has_shape(fnn_as_in(y), z.rows, 1))
+        return FNN_ESHAPE;
+    const fnn_status status = fnn_check_out(dt, y, &z, 1);
+    return status ? status : normalize(dt, FNN_LOG_DENSITY, z, y);
+}
+
+int fnn_all_finite(fnn_dtype dt, fnn_in x)
+{
+    const fnn_kernels *kn = fnn_kernels_for(dt);
+    if (!kn)
+        kn = fnn_kernels_of(FNN_SCALAR) + dt;
+    if (x.cs != 1 && x.rs == 1)
+        x = (fnn_in){ x.data, x.cols, x.rows, x.cs, x.rs };
+    if (x.cs == 1 || x.cols <= 1)
+        return kn->all_finite(x.rows, x.cols, x.data, x.rs);
+    for (ptrdiff_t i = 0; i < x.rows; i++)
+        for (ptrdiff_t j = 0; j < x.cols; j++)
+            if (!kn->all_finite(1, 1, fnn_at(dt, x.data, i * x.rs + j * x.cs), 1))
+                return 0;
+    return 1;
+}
+
 fnn_status fnn_check_targets(fnn_loss fn, fnn_targets y, ptrdiff_t n, ptrdiff_t c)
 {
     if (!y.labels)
@@ -88,9 +143,7 @@ fnn_status fnn_check_targets(fnn_loss fn, fnn_targets y, ptrdiff_t n, ptrdiff_t 
 
 double fnn_weight(fnn_dtype dt, fnn_targets y, ptrdiff_t i)
 {
-    if (!y.weights)
-        return 1;
-    return dt == FNN_F32 ? (double)((const float *)y.weights)[i] : ((const double *)y.weights)[i];
+    return y.weights ? fnn_get(dt, y.weights, i) : 1;
 }
 
 double fnn_loss_block(const fnn_kernels *kn, fnn_loss fn, const fnn_loss_rows *rows)

@@ -17,6 +17,9 @@ FNN_INLINE void FN(put)(REAL *p, VEC v, ptrdiff_t lanes)
 #include "gemm.inc.h"
 #include "rows.inc.h"
 #include "loss.inc.h"
+#include "gaussian.inc.h"
+#include "moments.inc.h"
+#include "factor.inc.h"
 #include "optim.inc.h"
 #ifdef FNN_TESTING
 #include "probe.inc.h"

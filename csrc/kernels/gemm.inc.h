@@ -73,9 +73,15 @@ FNN_INLINE void FN(tile)(const int rows, const int vectors, const fnn_panel *job
 
     const REAL *w = job->w;
     const ptrdiff_t x_rs = job->x_rs, x_cs = job->x_cs, w_rs = job->w_rs;
+    const ptrdiff_t line_ends = job->x_streams ? 64 / (ptrdiff_t)sizeof(REAL) - 1 : -1;
     FNN_TILE_LOOP
     for (ptrdiff_t p = job->k; p > 0; p--, x += x_cs, w += w_rs) {
         VEC w_p[8];
+        if ((p & line_ends) == 0) {
+            FNN_UNROLL
+            for (int i = 0; i < rows; i++)
+                __builtin_prefetch(x + (i + rows) * x_rs, 0, 2);
+        }
         FNN_UNROLL
         for (int v = 0; v < vectors; v++)
             w_p[v] = V(load)(w + v * LANES);

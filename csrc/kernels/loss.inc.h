@@ -81,10 +81,46 @@ static double FN(softmax_ce)(const fnn_loss_rows *rows)
     return total;
 }
 
+/* What a vector of logits gives: log1p(exp(-|z|)) and sigmoid(z). */
+typedef struct { REAL soft[LANES], p[LANES]; } FN(logistic);
+
+FNN_INLINE void FN(logistic_of)(VEC z, FN(logistic) *l)
+{
+    V(store)(l->soft, FN(log1p)(FN(exp_nonpositive)(V(minus_abs)(z))));
+    V(store)(l->p, FN(sigmoid)(z));
+}
+
+FNN_INLINE double FN(logistic_loss)(REAL z_, REAL y, REAL soft)
+{
+    const double z = z_;
+    return (z > 0 ? z * (1 - (double)y) : -z * y) + soft;
+}
+
+/* One column, contiguous: vectors of rows. */
+static double FN(sigmoid_ce_column)(const fnn_loss_rows *rows)
+{
+    const REAL *z = rows->z;
+    REAL *dz = rows->dz;
+    double total = 0;
+    EACH_VECTOR(i, lanes, rows->n) {
+        FN(logistic) at;
+        FN(logistic_of)(FN(get)(z + i, lanes), &at);
+        for (ptrdiff_t l = 0; l < lanes; l++) {
+            const FN(row_weight) w = FN(weight_of)(rows, i + l);
+            const REAL y = FN(target)(rows, i + l, 0);
+            total += w.weight * FN(logistic_loss)(z[i + l], y, at.soft[l]);
+            dz[i + l] = (at.p[l] - y) * w.g;
+        }
+    }
+    return total;
+}
+
 /* loss_i = sum_j (z_j > 0 ? z_j (1 - y_j) : -z_j y_j) + log1p(exp(-|z_j|)),
  * dz_j = g_i (sigmoid(z_j) - y_j). */
 static double FN(sigmoid_ce)(const fnn_loss_rows *rows)
 {
+    if (rows->c == 1 && rows->z_rs == 1 && rows->dz_rs == 1)
+        return FN(sigmoid_ce_column)(rows);
     const REAL *z = rows->z;
     REAL *dz = rows->dz;
     double total = 0;
@@ -92,16 +128,12 @@ static double FN(sigmoid_ce)(const fnn_loss_rows *rows)
         const FN(row_weight) w = FN(weight_of)(rows, i);
         double loss = 0;
         EACH_VECTOR(j, lanes, rows->c) {
-            REAL p[LANES], soft[LANES];
-            const VEC z_j = FN(get)(z + j, lanes);
-            const VEC e = FN(exp_nonpositive)(V(minus_abs)(z_j));
-            V(store)(soft, FN(log1p)(e));
-            V(store)(p, FN(sigmoid)(z_j));
+            FN(logistic) at;
+            FN(logistic_of)(FN(get)(z + j, lanes), &at);
             for (ptrdiff_t l = 0; l < lanes; l++) {
                 const REAL y = FN(target)(rows, i, j + l);
-                const double z_l = z[j + l];
-                loss += (z_l > 0 ? z_l * (1 - (double)y) : -z_l * y) + soft[l];
-                dz[j + l] = (p[l] - y) * w.g;
+                loss += FN(logistic_loss)(z[j + l], y, at.soft[l]);
+                dz[j + l] = (at.p[l] - y) * w.g;
             }
         }
         total += w.weight * loss;

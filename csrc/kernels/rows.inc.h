@@ -24,15 +24,22 @@ static void FN(map)(fnn_function fn, ptrdiff_t count, const void *x_, void *y_)
 /* Sums over a row run in FNN_SUM_LANES lanes, as many vectors as that takes on this set. */
 enum { FN(SUM_VECTORS) = FNN_SUM_LANES / LANES };
 
-FNN_INLINE REAL FN(fold)(const VEC *acc)
+FNN_INLINE REAL FN(fold)(VEC *acc)
 {
-    REAL lane[FNN_SUM_LANES];
     FNN_UNROLL
-    for (int u = 0; u < FN(SUM_VECTORS); u++)
-        V(store)(lane + u * LANES, acc[u]);
-    for (int half = FNN_SUM_LANES / 2; half > 0; half /= 2)
+    for (int half = FN(SUM_VECTORS) / 2; half > 0; half /= 2) {
+        FNN_UNROLL
+        for (int u = 0; u < half; u++)
+            acc[u] = V(add)(acc[u], acc[u + half]);
+    }
+    REAL lane[LANES];
+    V(store)(lane, acc[0]);
+    FNN_UNROLL
+    for (int half = LANES / 2; half > 0; half /= 2) {
+        FNN_UNROLL
         for (int i = 0; i < half; i++)
             lane[i] += lane[i + half];
+    }
     return lane[0];
 }
 

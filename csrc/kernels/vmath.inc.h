@@ -31,7 +31,8 @@ FNN_INLINE VEC FN(polynomial)(VEC x, const REAL *c, const int terms)
     return a[0];
 }
 
-#define CHOOSE(f32_value, f64_value) V(set1)((REAL)(sizeof(REAL) == 4 ? (f32_value) : (f64_value)))
+#define CHOOSE_REAL(f32_value, f64_value) ((REAL)(sizeof(REAL) == 4 ? (f32_value) : (f64_value)))
+#define CHOOSE(f32_value, f64_value) V(set1)(CHOOSE_REAL(f32_value, f64_value))
 
 /* x = n ln 2 + r with n = *t - rounder; returns q ~ expm1(r). */
 FNN_INLINE VEC FN(reduce)(VEC x, VEC *t, VEC *n)
