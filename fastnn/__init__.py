@@ -4,29 +4,46 @@
 """
 
 from . import datasets, kernels, runtime
+from .gaussian import GaussianClassifier
 from .kernels import (
+    cholesky_factors,
     dense_backward,
     dense_forward,
+    gaussian_logpdf,
+    gaussian_moments,
+    linear_loss,
+    log_softmax,
+    logsumexp,
     sigmoid,
     sigmoid_cross_entropy,
     softmax,
     softmax_cross_entropy,
     squared_error,
 )
+from .linear import LogisticRegression, Ridge
 from .network import Network
 from .runtime import available_isas, backend, isa, show_config, use_isa
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "GaussianClassifier",
+    "LogisticRegression",
     "Network",
+    "Ridge",
     "available_isas",
     "backend",
+    "cholesky_factors",
     "datasets",
     "dense_backward",
     "dense_forward",
+    "gaussian_logpdf",
+    "gaussian_moments",
     "isa",
     "kernels",
+    "linear_loss",
+    "log_softmax",
+    "logsumexp",
     "runtime",
     "show_config",
     "sigmoid",

@@ -39,6 +39,18 @@ cdef extern from "fastnn.h" nogil:
         FNN_NESTEROV
         FNN_ADAM
 
+    ctypedef enum fnn_covariance:
+        FNN_FULL
+        FNN_SHARED
+        FNN_DIAG
+
+    ctypedef enum fnn_posterior:
+        FNN_JOINT
+        FNN_LOG_PROBA
+        FNN_PROBA
+        FNN_LOG_DENSITY
+        FNN_LABEL
+
     ctypedef enum fnn_isa:
         FNN_NISA
 
@@ -73,6 +85,9 @@ cdef extern from "fastnn.h" nogil:
 
     fnn_status fnn_map(fnn_dtype dt, fnn_function fn, fnn_in x, fnn_out y)
     fnn_status fnn_softmax(fnn_dtype dt, fnn_in z, fnn_out y)
+    fnn_status fnn_log_softmax(fnn_dtype dt, fnn_in z, fnn_out y)
+    fnn_status fnn_logsumexp(fnn_dtype dt, fnn_in z, fnn_out y)
+    int fnn_all_finite(fnn_dtype dt, fnn_in x)
     fnn_status fnn_dense_forward(fnn_dtype dt, fnn_act act, fnn_in x, fnn_in w, fnn_in b,
                                  fnn_out y)
     fnn_status fnn_dense_backward(fnn_dtype dt, fnn_act act, fnn_in x, fnn_in w, fnn_in y,
@@ -99,5 +114,40 @@ cdef extern from "fastnn.h" nogil:
     fnn_status fnn_training_epoch(fnn_training *training, fnn_in x, fnn_targets y,
                                   const int64_t *order, Py_ssize_t count, fnn_poll poll,
                                   void *context, double *loss)
+
+    fnn_status fnn_cholesky(Py_ssize_t d, double *a, Py_ssize_t *pivot)
+    fnn_status fnn_cholesky_solve(Py_ssize_t d, const double *l, Py_ssize_t t, double *b)
+    fnn_status fnn_triangular_inverse(Py_ssize_t d, const double *l, double *inverse)
+    fnn_status fnn_dot(Py_ssize_t count, const double *a, const double *b, double *dot)
+
+    ctypedef struct fnn_gaussians:
+        pass
+
+    fnn_status fnn_gaussians_new(fnn_dtype dt, fnn_covariance covariance, Py_ssize_t c,
+                                 Py_ssize_t d, const double *means, const double *factors,
+                                 fnn_gaussians **gaussians)
+    void fnn_gaussians_free(fnn_gaussians *gaussians)
+    fnn_status fnn_gaussians_evaluate(const fnn_gaussians *gaussians, fnn_posterior what,
+                                      const double *offsets, fnn_in x, fnn_out y)
+    fnn_status fnn_gaussians_classify(const fnn_gaussians *gaussians, const double *offsets,
+                                      fnn_in x, int64_t *labels)
+    fnn_status fnn_gaussian_paired(fnn_dtype dt, fnn_in x, fnn_in means, fnn_in factors, fnn_out y)
+
+    ctypedef struct fnn_moments:
+        double *weight
+        double *mean
+        double *scatter
+        double *third
+        double *fourth
+
+    fnn_status fnn_moments_of(fnn_dtype dt, fnn_covariance covariance, fnn_in x, fnn_in extra,
+                              const int64_t *labels, const void *weights, Py_ssize_t c,
+                              fnn_moments moments)
+    fnn_status fnn_moments_add(Py_ssize_t c, Py_ssize_t d, fnn_moments total, fnn_moments part,
+                               double sign)
+
+    fnn_status fnn_linear_loss(fnn_dtype dt, fnn_loss fn, fnn_in x, fnn_targets y, Py_ssize_t c,
+                               Py_ssize_t width, const double *theta, double alpha, double *loss,
+                               double *gradient, double *hessian)
 
     fnn_status fnn_fma_burst(fnn_dtype dt, Py_ssize_t iterations, double *flops)

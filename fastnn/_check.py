@@ -68,16 +68,18 @@ def array(name: str, a: Any, ndim: int | tuple[int, ...] | None = None) -> Array
     return np.array(a, dtype=native, order="C")
 
 
-def _same_dtype(fn: str, **arrays: Array | None) -> None:
+def same_dtype(fn: str, **arrays: Array | None) -> None:
+    """Raise unless the arrays that are given have one dtype."""
     given = {name: a.dtype for name, a in arrays.items() if a is not None}
     if len(set(given.values())) > 1:
         listed = ", ".join(f"{name} is {dtype}" for name, dtype in given.items())
         raise TypeError(f"{fn}: arrays of one dtype expected, but {listed}")
 
 
-def _shape(fn: str, name: str, a: Array, shape: tuple[int, ...], why: str) -> None:
-    if a.shape != shape:
-        raise ValueError(f"{fn}: {name} has shape {a.shape}, expected {shape} {why}")
+def shape(fn: str, name: str, a: Array, expected: tuple[int, ...], why: str) -> None:
+    """Raise unless `a` has the expected shape."""
+    if a.shape != expected:
+        raise ValueError(f"{fn}: {name} has shape {a.shape}, expected {expected} {why}")
 
 
 def _overlaps_itself(a: Array) -> bool:
@@ -134,10 +136,13 @@ def _same_elements(a: Any, b: Array) -> bool:
 
 
 def elementwise(fn: str, x: Any, out: Any) -> Array:
-    """Check sigmoid (any shape) or softmax ((n, c) or (c,), c > 0); `out` may be `x` itself."""
-    given = x
-    x = array(f"{fn}: x", x, (1, 2) if fn == "softmax" else None)
-    if fn == "softmax" and x.shape[-1] == 0:
+    """Check sigmoid (any shape), or softmax or log_softmax ((n, c) or (c,), c > 0) of x.
+
+    `out` may be `x` itself.
+    """
+    given, of_rows = x, fn in ("softmax", "log_softmax")
+    x = array(f"{fn}: x", x, (1, 2) if of_rows else None)
+    if of_rows and x.shape[-1] == 0:
         raise ValueError(f"{fn}: x {x.shape} has no columns")
     if out is not None:
         out_array(f"{fn}: out", out, x.shape, x.dtype)
@@ -146,7 +151,8 @@ def elementwise(fn: str, x: Any, out: Any) -> Array:
     return x
 
 
-def _chain(fn: str, x: Array, w: Array) -> None:
+def chain(fn: str, x: Array, w: Array) -> None:
+    """Raise unless x (n, k) w (k, m) is a product."""
     if x.shape[1] != w.shape[0]:
         raise ValueError(
             f"{fn}: x {x.shape} and w {w.shape} do not chain: w must have {x.shape[1]} rows"
@@ -162,10 +168,10 @@ def dense_forward(
     given = {"x": x, "w": w, "b": b}
     x, w = array(f"{fn}: x", x, 2), array(f"{fn}: w", w, 2)
     b = None if b is None else array(f"{fn}: b", b, 1)
-    _same_dtype(fn, x=x, w=w, b=b)
-    _chain(fn, x, w)
+    same_dtype(fn, x=x, w=w, b=b)
+    chain(fn, x, w)
     if b is not None:
-        _shape(fn, "b", b, (w.shape[1],), f"to match w {w.shape}")
+        shape(fn, "b", b, (w.shape[1],), f"to match w {w.shape}")
     if out is not None:
         out_array(f"{fn}: out", out, (x.shape[0], w.shape[1]), x.dtype)
         no_overlap(f"{fn}: out", out, **given)
@@ -203,11 +209,11 @@ def dense_backward(
     outs = _gradient_outs(fn, out, needed(needs))
     given = {"x": x, "w": w, "y": y, "dy": dy}
     x, w, y, dy = (array(f"{fn}: {name}", a, 2) for name, a in given.items())
-    _same_dtype(fn, x=x, w=w, y=y, dy=dy)
-    _chain(fn, x, w)
+    same_dtype(fn, x=x, w=w, y=y, dy=dy)
+    chain(fn, x, w)
     n_m = (x.shape[0], w.shape[1])
-    _shape(fn, "y", y, n_m, f"from x {x.shape} and w {w.shape}")
-    _shape(fn, "dy", dy, n_m, f"from x {x.shape} and w {w.shape}")
+    shape(fn, "y", y, n_m, f"from x {x.shape} and w {w.shape}")
+    shape(fn, "dy", dy, n_m, f"from x {x.shape} and w {w.shape}")
     shapes = {"dx": x.shape, "dw": w.shape, "db": (w.shape[1],)}
     for name, a in outs.items():
         out_array(f"{fn}: out {name}", a, shapes[name], x.dtype)
@@ -217,13 +223,17 @@ def dense_backward(
     return x, w, y, dy
 
 
-def _labels(y: Array, n: int, classes: int) -> Array:
+def labels(name: str, y: Any, n: int, classes: int) -> Array:
+    """Return integers as contiguous int64 (n,), all in [0, classes)."""
+    y = _as_ndarray(name, y)
+    if y.dtype.kind not in "biu":
+        raise TypeError(f"{name} is {y.dtype} {y.shape}: labels must be integers ({n},)")
     if y.shape != (n,):
-        raise ValueError(f"y has shape {y.shape}, expected {n} labels, one a row")
+        raise ValueError(f"{name} has shape {y.shape}, expected {n} labels, one a row")
     y = np.ascontiguousarray(y)
     for i in (y.argmin(), y.argmax()) if n else ():
         if not 0 <= int(y[i]) < classes:
-            raise ValueError(f"y[{i}] is {y[i]}: labels must be in [0, {classes})")
+            raise ValueError(f"{name}[{i}] is {y[i]}: labels must be in [0, {classes})")
     return np.require(y, np.int64, ["C_CONTIGUOUS", "ALIGNED"])
 
 
@@ -233,7 +243,7 @@ def labels_or_targets(
     """Return (labels int64 (n,), None) or (None, targets (n, c)); labels are below classes or c."""
     y = _as_ndarray("y", y)
     if y.dtype.kind in "biu" and y.ndim != 2:
-        return _labels(y, n, c if classes is None else classes), None
+        return labels("y", y, n, c if classes is None else classes), None
     if y.dtype.kind != "f" or y.ndim == 1 or y.dtype.newbyteorder("=") != dtype:
         raise TypeError(
             f"y is {y.dtype} {y.shape}: labels must be integers ({n},); "
@@ -245,8 +255,10 @@ def labels_or_targets(
     return None, y
 
 
-def weights(sample_weight: Any, n: int, dtype: np.dtype[Any]) -> Array | None:
-    """Return the checked weights (n,) of the rows, or None."""
+def weights(
+    sample_weight: Any, n: int, dtype: np.dtype[Any], positive: bool = True
+) -> Array | None:
+    """Return the checked weights (n,) of the rows, or None; `positive`: their sum must be."""
     if sample_weight is None:
         return None
     w = array("sample_weight", sample_weight, 1)
@@ -260,7 +272,7 @@ def weights(sample_weight: Any, n: int, dtype: np.dtype[Any]) -> Array | None:
         raise ValueError(f"sample_weight[{i}] is {w[i]}: weights must be finite and at least 0")
     with np.errstate(over="ignore"):
         total = float(w.sum(dtype=np.float64))
-    if not 0 < total < np.inf:
+    if total == np.inf or (positive and total == 0):
         raise ValueError(f"the sum of sample_weight is {total}: it must be positive and finite")
     return w
 

@@ -23,7 +23,7 @@ from ._check import (
     weights,
 )
 
-SOLVERS = ("sgd", "momentum", "nesterov", "adam")
+SOLVERS = ("sgd", "momentum", "nesterov", "adam", "lbfgs")
 LOSSES = {
     "softmax": "softmax_cross_entropy",
     "sigmoid": "sigmoid_cross_entropy",

@@ -12,7 +12,7 @@ from libc.stdint cimport int64_t
 
 from fastnn._capi cimport *
 
-from fastnn import _check
+from fastnn import _check, _check_models
 from fastnn import _check_network as _rules
 
 cnp.import_array()
@@ -219,26 +219,38 @@ def sigmoid(x, *, out=None):
     return elementwise("sigmoid", x, out=out)
 
 
-def softmax(x, *, out=None):
+ctypedef fnn_status (*row_function)(fnn_dtype, fnn_in, fnn_out) noexcept nogil
+
+
+cdef object of_rows(str name, row_function fn, object x, object out):
+    """Softmax or log_softmax of each row."""
     given = x
     if not plain(x, out):
-        x = _check.elementwise("softmax", x, out)
+        x = _check.elementwise(name, x, out)
     result = like(x, out)
     cdef fnn_dtype dt = dtype_of(x)
     cdef fnn_in x_view = view_in(x)
     cdef fnn_out y_view = view(result)
     cdef fnn_status status
     if <double>x_view.rows * x_view.cols < SMALL_ELEMENTS:
-        status = fnn_softmax(dt, x_view, y_view)
+        status = fn(dt, x_view, y_view)
     else:
         with nogil:
-            status = fnn_softmax(dt, x_view, y_view)
+            status = fn(dt, x_view, y_view)
     if status == FNN_OK:
         return result
-    _check.elementwise("softmax", given, out)
+    _check.elementwise(name, given, out)
     if status == FNN_EALIAS:
-        return deliver(softmax(x), out)
-    return failed(status, "softmax")
+        return deliver(of_rows(name, fn, x, None), out)
+    return failed(status, name)
+
+
+def softmax(x, *, out=None):
+    return of_rows("softmax", fnn_softmax, x, out)
+
+
+def log_softmax(x, *, out=None):
+    return of_rows("log_softmax", fnn_log_softmax, x, out)
 
 
 def dense_forward(x, w, b=None, *, activation="identity", out=None):
@@ -540,6 +552,8 @@ cdef class Training:
             failed(status, "Network.train")
         return loss
 
+
+include "_models.pxi"
 
 if isa() == "none":
     import os

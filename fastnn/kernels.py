@@ -1,10 +1,10 @@
-"""Functions on arrays: the parts of a dense network.
+"""Functions on arrays: the parts of dense networks, and those of Gaussian and linear models.
 
-Letters: n rows, k inputs, m outputs, c classes. All arrays of a call have one dtype, float32 or
-float64, and the result has it too; nothing is cast. Inputs may have any strides and are never
-modified; one that is misaligned or byte-swapped is copied first. `out` receives the result and is
-returned; it must be a writeable array of the result's shape and dtype that shares no memory with an
-input.
+Letters: n rows, k inputs, m outputs, d features, c classes. All arrays of a call have one dtype,
+float32 or float64, and the result has it too; nothing is cast. Inputs may have any strides and are
+never modified; one that is misaligned or byte-swapped is copied first. `out` receives the result
+and is returned; it must be a writeable array of the result's shape and dtype that shares no memory
+with an input.
 """
 
 from __future__ import annotations
@@ -14,11 +14,25 @@ from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 
+from ._model_kernels import (
+    cholesky_factors,
+    gaussian_logpdf,
+    gaussian_moments,
+    linear_loss,
+    log_softmax,
+    logsumexp,
+)
 from .runtime import backend_module as _backend
 
 __all__ = [
+    "cholesky_factors",
     "dense_backward",
     "dense_forward",
+    "gaussian_logpdf",
+    "gaussian_moments",
+    "linear_loss",
+    "log_softmax",
+    "logsumexp",
     "sigmoid",
     "sigmoid_cross_entropy",
     "softmax",

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from . import _check
+from . import _check, _full_batch
 from . import _check_network as _rules
 from .runtime import backend_module as _backend
 
@@ -295,32 +295,38 @@ class Network:
         momentum: float = 0.9,
         alpha: float = 0.0,
         shuffle: bool = True,
+        tol: float = 1e-5,
         rng: int | np.random.Generator | None = None,
         sample_weight: ArrayLike | None = None,
         callback: Callable[[int, float], Any] | None = None,
     ) -> list[float]:
-        """Fit the parameters by minibatch gradient descent.
+        """Fit the parameters by minibatch gradient descent, or on all rows at once by L-BFGS.
 
         With g the gradient of `loss_and_gradients` over a minibatch and r the learning rate:
         sgd ``p -= r g``; momentum ``v = mu v - r g, p += v``; nesterov ``v = mu v - r g,
-        p += mu v - r g``; adam with ``beta = (0.9, 0.999)``, ``eps = 1e-8``.
+        p += mu v - r g``; adam with ``beta = (0.9, 0.999)``, ``eps = 1e-8``. lbfgs goes along
+        ``-H g``, g over all rows, H the inverse Hessian that its last 10 steps imply.
 
         Parameters
         ----------
         x, y, alpha, sample_weight
             As in `loss_and_gradients`. A minibatch whose weights are all 0 is skipped.
         epochs : int
-            Passes over the rows, at least 0.
+            Passes over the rows, at least 0; for lbfgs the most iterations, each a pass or a few.
         batch_size : int
             Rows of a minibatch, at least 1; the last one of an epoch may be shorter.
-        solver : {"sgd", "momentum", "nesterov", "adam"}
-            Its state starts afresh in every call.
+        solver : {"sgd", "momentum", "nesterov", "adam", "lbfgs"}
+            Its state starts afresh in every call. lbfgs makes no use of batch_size, learning_rate,
+            momentum, shuffle and rng: it takes all rows and finds its step by a line search.
         learning_rate : float
             Positive.
         momentum : float
             mu, in [0, 1), of momentum and nesterov.
         shuffle : bool
             Draw a new order of the rows for each epoch.
+        tol : float
+            At least 0; of lbfgs alone: it stops where no entry of the gradient is larger, or where
+            rounding hides any decrease of the loss.
         rng : None, int or numpy.random.Generator
             Source of the orders.
         callback : callable, optional
@@ -330,13 +336,14 @@ class Network:
         Returns
         -------
         list of float
-            The loss of each epoch: the mean over its minibatches, each before its own update.
+            The loss of each epoch: the mean over its minibatches, each before its own update. For
+            lbfgs the loss after each iteration, fewer than `epochs` if it stops by itself.
 
         Raises
         ------
         FloatingPointError
             If the loss or a parameter stops being finite; the parameters from before that epoch
-            are restored.
+            are restored. lbfgs shortens such steps, so only where the loss is so at the start.
         RuntimeError
             If the network is already being trained.
         TypeError, ValueError
@@ -344,8 +351,9 @@ class Network:
 
         Notes
         -----
-        Numerics: arithmetic in the network's dtype, losses accumulated in float64. Ctrl-C leaves
-        the network at its last whole step.
+        Numerics: arithmetic in the network's dtype, losses accumulated in float64. lbfgs keeps its
+        parameters in float64 and rounds them to the network's dtype. Ctrl-C leaves the network at
+        its last whole step.
 
         Examples
         --------
@@ -359,7 +367,8 @@ class Network:
         References
         ----------
         I. Sutskever et al., On the importance of initialization and momentum in deep learning, ICML
-        2013. D. P. Kingma, J. Ba, Adam: a method for stochastic optimization, ICLR 2015.
+        2013. D. P. Kingma, J. Ba, Adam: a method for stochastic optimization, ICLR 2015. J. Nocedal,
+        S. J. Wright, Numerical Optimization (2006), section 7.2.
         """
         epochs = _rules.integer("epochs", epochs, 0)
         options = (
@@ -369,19 +378,27 @@ class Network:
             _rules.number("alpha", alpha, "finite and at least 0", lambda a: a >= 0),
             _rules.integer("batch_size", batch_size, 1),
         )
+        tol = _rules.number("tol", tol, "finite and at least 0", lambda t: t >= 0)
         if callback is not None and not callable(callback):
             raise TypeError(f"callback must be callable, not {type(callback).__name__}")
         x, y, sample_weight = self._data(x, y, sample_weight)
         orders = _orders(len(x), _rules.generator(rng) if shuffle else None)
-        losses: list[float] = []
+
+        def stops(epoch: int, loss: float) -> bool:
+            return callback is not None and _is_true(callback(epoch, loss))
+
         with self._exclusive("train"):
+            if solver == "lbfgs":
+                objective = _full_batch.Objective(self._engine, x, y, sample_weight, options[3])
+                return _full_batch.train(objective, epochs, tol, stops)
+            losses: list[float] = []
             training = self._engine.training(*options)
             for epoch, order in zip(range(epochs), orders):
                 before = [p.copy() for p in self._parameters()]
                 loss = training.epoch(x, y, order, sample_weight)
                 self._keep_finite(epoch, loss, before)
                 losses.append(loss)
-                if callback is not None and _is_true(callback(epoch, loss)):
+                if stops(epoch, loss):
                     break
         return losses
 

@@ -14,10 +14,37 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _check, _check_network
+from ._model_reference import (  # noqa: F401 - the kernels, and what the estimators rest on
+    Gaussians,
+    add_moments,
+    all_finite,
+    cholesky,
+    cholesky_factors,
+    cholesky_solve,
+    class_moments,
+    dot,
+    gaussian_logpdf,
+    gaussian_moments,
+    linear_loss,
+    linear_terms,
+    log_softmax,
+    logsumexp,
+    paired_logpdf,
+    triangular_inverse,
+)
+from ._numpy_rows import ACTIVATION, DELTA, delivered, mean_loss, quiet
+from ._numpy_rows import sigmoid as _sigmoid
+from ._numpy_rows import softmax as _softmax
 
 __all__ = [
+    "cholesky_factors",
     "dense_backward",
     "dense_forward",
+    "gaussian_logpdf",
+    "gaussian_moments",
+    "linear_loss",
+    "log_softmax",
+    "logsumexp",
     "sigmoid",
     "sigmoid_cross_entropy",
     "softmax",
@@ -26,8 +53,6 @@ __all__ = [
 ]
 
 Array = NDArray[Any]
-
-_quiet = np.errstate(all="ignore")  # overflow and NaN are results here, as in the compiled kernels
 
 
 def available_isas() -> tuple[str, ...]:
@@ -45,113 +70,24 @@ def set_isa(name: str) -> None:
     _check.one_of("instruction set", name, available_isas())
 
 
-# Formulas on checked arrays
-
-
-def _sigmoid(z: Array) -> Array:
-    e = np.exp(-np.abs(z))  # in [0, 1], so neither branch overflows
-    return np.where(z >= 0, 1 / (1 + e), e / (1 + e))
-
-
-def _softmax(z: Array) -> Array:
-    e = np.array(z)  # before the maximum, so that a size beyond memory fails at once
-    e = np.exp(e - e.max(axis=-1, keepdims=True, initial=-np.inf))
-    return e / e.sum(axis=-1, keepdims=True)
-
-
-_ACTIVATION = {
-    "identity": lambda z: z,
-    "sigmoid": _sigmoid,
-    "tanh": np.tanh,
-    "relu": lambda z: np.maximum(z, 0),
-    "softmax": _softmax,
-}
-
-# dy * act'(z), with the derivative taken from the output y = act(z).
-_DELTA = {
-    "identity": lambda y, dy: dy,
-    "sigmoid": lambda y, dy: dy * (y * (1 - y)),
-    "tanh": lambda y, dy: dy * ((1 - y) * (1 + y)),
-    "relu": lambda y, dy: dy * (y > 0),
-    "softmax": lambda y, dy: y * (dy - (dy * y).sum(axis=-1, keepdims=True)),
-}
-
-
-def _softmax_rows(z: Array, t: Array) -> tuple[Array, Array]:
-    """Cross-entropy; log sum_j exp z_j = top + log1p(rest), the rest without the top entry."""
-    top = z.argmax(axis=1)[:, np.newaxis]
-    below = np.take_along_axis(z, top, axis=1) - z
-    e = np.exp(-below)
-    rest = e.copy()
-    np.put_along_axis(rest, top, 0.0, axis=1)
-    rest = rest.sum(axis=1, keepdims=True)
-    mass = t.sum(axis=1, keepdims=True)
-    # An entry without a target adds nothing, even where the distance to the top overflows.
-    row_loss = np.where(t == 0, 0.0, t * below).sum(axis=1) + (mass * np.log1p(rest))[:, 0]
-    return row_loss, mass * (e / e.sum(axis=1, keepdims=True)) - t
-
-
-def _sigmoid_rows(z: Array, t: Array) -> tuple[Array, Array]:
-    """Cross-entropy -t log p - (1 - t) log(1 - p), without the logarithm of a rounded p."""
-    linear = np.where(z > 0, z * (1 - t), -z * t)
-    return (linear + np.log1p(np.exp(-np.abs(z)))).sum(axis=1), _sigmoid(z) - t
-
-
-def _squared_rows(z: Array, t: Array) -> tuple[Array, Array]:
-    r = z - t
-    return 0.5 * (r * r).sum(axis=1), r
-
-
-_LOSS_ROWS = {
-    "softmax_cross_entropy": _softmax_rows,
-    "sigmoid_cross_entropy": _sigmoid_rows,
-    "squared_error": _squared_rows,
-}
-
-
-def _as_targets(fn: str, labels: Array, c: int) -> Array:
-    """Return the one-hot rows of the labels; a single column takes the labels 0 and 1 as values."""
-    if c == 1 and fn != "softmax_cross_entropy":
-        return labels[:, np.newaxis].astype(np.float64)
-    return (labels[:, np.newaxis] == np.arange(c)).astype(np.float64)
-
-
-def _mean_loss(fn: str, z: Array, y: Array, weights: Array | None) -> tuple[float, Array]:
-    """Return sum_i w_i l_i / sum_i w_i and its gradient; y is labels (n,) or targets (n, c)."""
-    n, c = z.shape
-    if y.ndim == 1:
-        y = _as_targets(fn, y, c)
-    row_loss, gradient = _LOSS_ROWS[fn](z.astype(np.float64), y.astype(np.float64))
-    w = np.ones(n) if weights is None else weights.astype(np.float64)
-    share = w / w.sum()
-    return float((share * row_loss).sum()), (share[:, np.newaxis] * gradient).astype(z.dtype)
-
-
-def _delivered(value: Array, out: Array | None) -> Array:
-    if out is None:
-        return np.asarray(value, order="C")
-    out[...] = value
-    return out
-
-
 # The mirror of fastnn.kernels
 
 
-@_quiet
+@quiet
 def sigmoid(x: ArrayLike, *, out: Array | None = None) -> Array:
     """1 / (1 + exp(-x)), elementwise."""
     x = _check.elementwise("sigmoid", x, out)
-    return _delivered(_sigmoid(x), out)
+    return delivered(_sigmoid(x), out)
 
 
-@_quiet
+@quiet
 def softmax(x: ArrayLike, *, out: Array | None = None) -> Array:
     """exp(x_j) / sum_j exp(x_j) over the last axis."""
     x = _check.elementwise("softmax", x, out)
-    return _delivered(_softmax(x), out)
+    return delivered(_softmax(x), out)
 
 
-@_quiet
+@quiet
 def dense_forward(
     x: ArrayLike,
     w: ArrayLike,
@@ -163,10 +99,10 @@ def dense_forward(
     """act(x w + b)."""
     x, w, b = _check.dense_forward(x, w, b, activation, out)
     z = x @ w
-    return _delivered(_ACTIVATION[activation](z if b is None else z + b), out)
+    return delivered(ACTIVATION[activation](z if b is None else z + b), out)
 
 
-@_quiet
+@quiet
 def dense_backward(
     x: ArrayLike,
     w: ArrayLike,
@@ -180,22 +116,22 @@ def dense_backward(
     """delta = dy * act'(y); dx = delta w^T, dw = x^T delta, db = column sums of delta."""
     needs = _check.needed(needs)
     x, w, y, dy = _check.dense_backward(x, w, y, dy, activation, needs, out)
-    delta = _DELTA[activation](y, dy)
+    delta = DELTA[activation](y, dy)
     dx, dw, db = out or (None, None, None)
     return (
-        _delivered(delta @ w.T, dx) if "dx" in needs else None,
-        _delivered(x.T @ delta, dw) if "dw" in needs else None,
-        _delivered(delta.sum(axis=0), db) if "db" in needs else None,
+        delivered(delta @ w.T, dx) if "dx" in needs else None,
+        delivered(x.T @ delta, dw) if "dw" in needs else None,
+        delivered(delta.sum(axis=0), db) if "db" in needs else None,
     )
 
 
-@_quiet
+@quiet
 def _loss(
     fn: str, z: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, out: Array | None
 ) -> tuple[float, Array]:
     z, labels, targets, weights = _check.loss(fn, z, y, sample_weight, out)
-    value, dz = _mean_loss(fn, z, targets if labels is None else labels, weights)
-    return value, _delivered(dz, out)
+    value, dz = mean_loss(fn, z, targets if labels is None else labels, weights)
+    return value, delivered(dz, out)
 
 
 def softmax_cross_entropy(
@@ -284,30 +220,30 @@ class NetworkEngine:
         self._output = output
         self._loss = _check_network.LOSSES[output]
 
-    @_quiet
+    @quiet
     def _layers(self, x: Array, output: str) -> list[Array]:
         """Return [x, a_1, ..., a_L], a_l = act(a_{l-1} W_l + b_l); `output` names the last act."""
         a = [x]
         for w, b, name in zip(self.weights, self.biases, (*self._hidden, output)):
-            a.append(_ACTIVATION[name](a[-1] @ w + b))
+            a.append(ACTIVATION[name](a[-1] @ w + b))
         return a
 
     def forward(self, x: ArrayLike, out: Array | None = None) -> Array:
         """Outputs (n, m) of x (n, k), or (m,) of (k,); checks both."""
         x = _check_network.forward(x, out, self.weights, self.biases)
-        return _delivered(self._layers(x, self._output)[-1], out)
+        return delivered(self._layers(x, self._output)[-1], out)
 
     def activations(self, x: Array) -> list[Array]:
         """The output of every layer."""
         return self._layers(x, self._output)[1:]
 
-    @_quiet
+    @quiet
     def gradients(
         self, x: Array, y: Array, alpha: float, sample_weight: Array | None
     ) -> tuple[float, list[tuple[Array, Array]]]:
         """Mean loss + alpha/2 sum W^2, and its gradient (dW, db) of each layer."""
         *a, z = self._layers(x, "identity")
-        loss, delta = _mean_loss(self._loss, z, y, sample_weight)
+        loss, delta = mean_loss(self._loss, z, y, sample_weight)
         gradients = []
         for layer in reversed(range(len(self.weights))):
             w = self.weights[layer]
@@ -317,7 +253,7 @@ class NetworkEngine:
                 loss += 0.5 * alpha * float((w.astype(np.float64) ** 2).sum())
             gradients.append((dw, delta.sum(axis=0)))
             if layer:
-                delta = _DELTA[self._hidden[layer - 1]](a[layer], delta @ w.T)
+                delta = DELTA[self._hidden[layer - 1]](a[layer], delta @ w.T)
         return loss, gradients[::-1]
 
     def training(
@@ -346,7 +282,7 @@ class _Training:
         self._parameters = [p for pair in pairs for p in pair]
         self._state = [[np.zeros_like(p) for _ in range(n_state)] for p in self._parameters]
 
-    @_quiet
+    @quiet
     def _step(self, gradients: list[tuple[Array, Array]]) -> None:
         self._hyper["step"] += 1
         flat = (g for pair in gradients for g in pair)

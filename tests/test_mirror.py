@@ -3,6 +3,7 @@
 import doctest
 import importlib
 import inspect
+import operator
 
 import numpy as np
 import pytest
@@ -12,9 +13,30 @@ import fastnn
 import fastnn.network
 from fastnn import kernels, reference
 
-MODULES = ("fastnn.kernels", "fastnn.network", "fastnn.runtime", "fastnn.datasets")
+MODULES = (
+    "fastnn.kernels",
+    "fastnn._model_kernels",
+    "fastnn.network",
+    "fastnn.runtime",
+    "fastnn.datasets",
+)
 SECTIONS = ("Parameters", "Returns", "Raises", "Notes", "Examples", "References")
 METHODS = ("__call__", "activations", "loss_and_gradients", "train")
+
+# What estimators ask of a backend beside the kernels.
+INTERNAL = (
+    "Gaussians",
+    "Gaussians.evaluate",
+    "add_moments",
+    "all_finite",
+    "cholesky",
+    "cholesky_solve",
+    "class_moments",
+    "dot",
+    "linear_terms",
+    "paired_logpdf",
+    "triangular_inverse",
+)
 
 
 def test_kernels_and_reference_have_the_same_names():
@@ -30,6 +52,23 @@ def test_engines_have_the_same_methods():
     engine = fastnn.runtime.backend_module.NetworkEngine
     for name in ("forward", "activations", "gradients", "training"):
         assert callable(getattr(engine, name)) and callable(getattr(reference.NetworkEngine, name))
+
+
+def parameters_of(function):
+    """Names and default values, or None of a compiled function that does not tell."""
+    try:
+        signature = inspect.signature(function)
+    except ValueError:
+        return None
+    return [(p.name, p.default) for p in signature.parameters.values()]
+
+
+@pytest.mark.parametrize("name", INTERNAL)
+def test_backends_have_the_same_internal_functions(name):
+    get = operator.attrgetter(name)
+    theirs, ours = get(fastnn.runtime.backend_module), get(reference)
+    assert callable(theirs) and inspect.getdoc(ours) and name not in reference.__all__
+    assert parameters_of(theirs) in (None, parameters_of(ours))
 
 
 @pytest.mark.parametrize("module", ["fastnn", *MODULES])

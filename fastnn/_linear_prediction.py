@@ -1,0 +1,243 @@
+"""What a fitted logistic regression answers: classes, probabilities, and how exact it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _estimator
+from ._check_network import number
+from ._inference import ConfidenceIntervals, Inference, StandardErrors
+from .runtime import backend_module as _backend
+
+Array = NDArray[Any]
+
+
+def affine(x: Array, coef: Array, intercept: Array) -> Array:
+    """Return x coef^T + intercept, of the wider dtype of x and coef (c, d); x must be finite."""
+    dtype = np.result_type(x, coef)
+    w, b = coef.T.astype(dtype, copy=False), intercept.astype(dtype, copy=False)
+    z = _backend.dense_forward(x.astype(dtype, copy=False), w, b)
+    if not _backend.all_finite(z):
+        _estimator.require_numbers(x)
+    return z
+
+
+class LogisticPrediction(_estimator.ClassifierMixin, _estimator.Estimator):
+    """The methods of LogisticRegression that only ask what it has learned."""
+
+    classes_: Array
+    coef_: Array
+    intercept_: Array
+    _inference: Inference
+
+    # Predictions
+
+    def _logits(self, X: ArrayLike) -> Array:
+        return affine(self._rows(X), self.coef_, self.intercept_)
+
+    def decision_function(self, X: ArrayLike) -> Array:
+        """Return the log-odds ``x w + b`` (n,) of the second class, or the logits (n, c).
+
+        Parameters
+        ----------
+        X : array_like (n, d)
+
+        Returns
+        -------
+        ndarray (n,) for two classes, else (n, c), dtype of X and `coef_`
+
+        Raises
+        ------
+        ValueError
+            If the model is not fitted, or X is not such an array of finite numbers.
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> model = fastnn.LogisticRegression().fit([[-1.0], [1.0]], [0, 1])
+        >>> model.decision_function([[0.0], [2.0]]).round(3)
+        array([0.  , 1.35])
+        """
+        z = self._logits(X)
+        return z[:, 0] if z.shape[1] == 1 else z
+
+    def predict(self, X: ArrayLike) -> Array:
+        """Return the most probable class of each row.
+
+        Parameters
+        ----------
+        X : array_like (n, d)
+
+        Returns
+        -------
+        ndarray (n,), dtype of `classes_`
+
+        Raises
+        ------
+        ValueError
+            If the model is not fitted, or X is not such an array of finite numbers.
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> fastnn.LogisticRegression().fit([[-1.0], [1.0]], ["a", "b"]).predict([[-3.0]])
+        array(['a'], dtype='<U1')
+        """
+        z = self._logits(X)
+        best = (z[:, 0] > 0).astype(np.intp) if z.shape[1] == 1 else z.argmax(axis=1)
+        return self.classes_[best]
+
+    def predict_proba(self, X: ArrayLike) -> Array:
+        """Return the probability of each class.
+
+        Parameters
+        ----------
+        X : array_like (n, d)
+
+        Returns
+        -------
+        ndarray (n, c), dtype of X and `coef_`
+
+        Raises
+        ------
+        ValueError
+            If the model is not fitted, or X is not such an array of finite numbers.
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> model = fastnn.LogisticRegression().fit([[-1.0], [1.0]], [0, 1])
+        >>> model.predict_proba([[0.0], [2.0]]).round(3)
+        array([[0.5  , 0.5  ],
+               [0.206, 0.794]])
+        """
+        z = self._logits(X)
+        if z.shape[1] > 1:
+            return _backend.softmax(z, out=z)
+        return _backend.sigmoid(np.hstack([-z, z]))
+
+    def predict_log_proba(self, X: ArrayLike) -> Array:
+        """Return the logarithm of the probability of each class.
+
+        Parameters
+        ----------
+        X : array_like (n, d)
+
+        Returns
+        -------
+        ndarray (n, c), dtype of X and `coef_`
+
+        Raises
+        ------
+        ValueError
+            If the model is not fitted, or X is not such an array of finite numbers.
+
+        Notes
+        -----
+        Numerics: from the logits, so that it is exact where a probability rounds to 0 or 1.
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> model = fastnn.LogisticRegression().fit([[-1.0], [1.0]], [0, 1])
+        >>> model.predict_log_proba([[-2000.0]]).round(1)
+        array([[    0. , -1349.7]])
+        """
+        z = self._logits(X)
+        if z.shape[1] == 1:
+            z = np.hstack([np.zeros_like(z), z])
+        return _backend.log_softmax(z, out=z)
+
+    # Inference
+
+    def standard_errors(self) -> StandardErrors:
+        """Return the standard errors of the coefficients, for a fit with ``C=inf``.
+
+        The roots of the diagonal of the inverse Fisher information, ``sum_i w_i`` times the
+        Hessian of the mean loss.
+
+        Returns
+        -------
+        StandardErrors
+            (coef, intercept), float64, of the shapes of `coef_` and `intercept_`; zero for an
+            intercept that was not fitted. For more than two classes they are those of the solution
+            whose sum over the classes is 0.
+
+        Raises
+        ------
+        ValueError
+            If the model was not fitted, or has no standard errors: it has a penalty, has not
+            converged, its features are collinear, or the classes are separable.
+
+        Notes
+        -----
+        Weights count as numbers of rows.
+
+        Numerics: in float64, from the Hessian at the solution.
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> X, y = [[0.0], [1.0], [2.0], [3.0], [4.0]], [0, 1, 0, 1, 1]
+        >>> model = fastnn.LogisticRegression(C=float("inf"), tol=1e-8).fit(X, y)
+        >>> model.standard_errors().coef.round(4)
+        array([[0.9749]])
+
+        References
+        ----------
+        A. Agresti, Categorical Data Analysis (2013), sections 5.5 and 8.1.
+        """
+        self._require_fitted()
+        inference = getattr(self, "_inference", None)
+        if inference is None:
+            raise ValueError("no standard errors: the model was made from another one, not fitted")
+        if inference.errors is None:
+            raise ValueError(f"no standard errors: {inference.reason}")
+        return inference.errors
+
+    def confidence_intervals(self, level: float = 0.95) -> ConfidenceIntervals:
+        """Return Wald's confidence intervals of the coefficients, for a fit with ``C=inf``.
+
+        Estimate plus and minus the normal distribution's quantile times `standard_errors`.
+
+        Parameters
+        ----------
+        level : float
+            Probability that an interval covers its parameter, in (0, 1).
+
+        Returns
+        -------
+        ConfidenceIntervals
+            (coef, intercept), float64, of the shapes of `coef_` and `intercept_` with an axis more
+            for the lower and the upper end.
+
+        Raises
+        ------
+        TypeError
+            If level is not a number.
+        ValueError
+            If it is not in (0, 1), or there are no standard errors.
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> X, y = [[0.0], [1.0], [2.0], [3.0], [4.0]], [0, 1, 0, 1, 1]
+        >>> model = fastnn.LogisticRegression(C=float("inf"), tol=1e-8).fit(X, y)
+        >>> model.confidence_intervals(0.9).coef.round(3)
+        array([[[-0.513,  2.694]]])
+
+        References
+        ----------
+        A. Agresti, Categorical Data Analysis (2013), section 1.3.3.
+        """
+        level = number("level", level, "in (0, 1)", lambda p: 0 < p < 1)
+        errors = self.standard_errors()
+        from statistics import NormalDist  # not needed to import the package
+
+        z = -NormalDist().inv_cdf((1 - level) / 2)
+        pairs = zip((self.coef_, self.intercept_), errors)
+        ends = [np.stack([a - z * e, a + z * e], axis=-1) for a, e in pairs]
+        return ConfidenceIntervals(*ends)
