@@ -8,6 +8,7 @@ fractions are those of medians.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import sys
@@ -53,6 +54,28 @@ def readable(seconds: float) -> str:
     raise AssertionError
 
 
+def peak_memory(run) -> int | None:
+    """Bytes that one run adds to the process at most; None where the system does not tell."""
+
+    def status(name: str) -> int:
+        with open("/proc/self/status") as file:
+            return next(1024 * int(line.split()[1]) for line in file if line.startswith(name))
+
+    try:
+        with open("/proc/self/clear_refs", "w") as file:
+            file.write("5")  # the high-water mark starts afresh
+        before = status("VmRSS")
+        result = run()
+        del result
+        return status("VmHWM") - before
+    except OSError:
+        return None
+
+
+def megabytes(count: int | None) -> str:
+    return "-" if count is None else f"{count / 1e6:.1f} MB"
+
+
 def line(case, rounds: int) -> dict:
     """Measure one case; print its line."""
     case.verify()
@@ -65,11 +88,17 @@ def line(case, rounds: int) -> dict:
     fraction = case.flops / middle[ours] / peak if case.flops and peak else None
     of_peak = "-" if fraction is None else f"{fraction:.1%}"
     print(
-        f"{case.title:<52}{readable(middle[ours]):>12}{readable(middle[best]):>12} {best:<14}"
+        f"{case.title:<52}{readable(middle[ours]):>12}{readable(middle[best]):>12} {best:<15}"
         f"{ratio:>6.2f}{of_peak:>9}",
         flush=True,
     )
-    return {"case": case.title, "median_seconds": middle, "ratio": ratio, "peak_fraction": fraction}
+    figures = {"case": case.title, "median_seconds": middle, "ratio": ratio}
+    if case.memory:
+        memory = {name: peak_memory(run) for name, run in case.contenders.items()}
+        listed = ", ".join(f"{name} {megabytes(count)}" for name, count in memory.items())
+        print(f"{'':<4}memory of a run, its result included: {listed}", flush=True)
+        figures["memory"] = memory
+    return {**figures, "peak_fraction": fraction}
 
 
 def arguments() -> argparse.Namespace:
@@ -94,15 +123,14 @@ def main() -> int:
         )
     import fastnn
 
-    from . import cases
+    from . import cases, models
 
     dtypes = (args.dtype,) if args.dtype else ("float32", "float64")
     with fastnn.use_isa(args.isa or fastnn.available_isas()[0]):
         fastnn.show_config()
-        print(f"\n{'':<52}{'fastnn':>12}{'best peer':>12} {'':<14}{'ratio':>6}{'of peak':>9}")
-        figures = [
-            line(case, args.rounds) for case in cases.all_cases(dtypes) if args.only in case.title
-        ]
+        print(f"\n{'':<52}{'fastnn':>12}{'best peer':>12} {'':<15}{'ratio':>6}{'of peak':>9}")
+        every = itertools.chain(cases.all_cases(dtypes), models.all_cases(dtypes))
+        figures = [line(case, args.rounds) for case in every if args.only in case.title]
     if args.json:
         with open(args.json, "w", encoding="utf-8") as file:
             json.dump(figures, file, indent=1)

@@ -1,12 +1,14 @@
 """What is compared: each case gives contenders that compute the same thing, fastnn the first.
 
-A case's contenders are verified against each other before they are timed.
+A case's contenders are verified against each other before they are timed. Cases of dense layers and
+networks stand here, those of Gaussian and linear models in `models`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,9 @@ except ImportError:  # NumPy's own way
         return np.divide(1, 1 + np.exp(-z), out=out)
 
 
+Runs = dict[str, Callable[[], Any]]
+
+
 @dataclass
 class Case:
     """One line of the table. `flops` is 0 where a fraction of the peak means nothing."""
@@ -29,19 +34,28 @@ class Case:
     name: str
     dtype: str
     flops: float
-    contenders: dict[str, Callable[[], Any]] = field(repr=False)
+    runs: Runs | Callable[[], Runs] = field(repr=False)  # or what makes them, where that is slow
     tolerance: float  # largest difference of the results, relative to their largest element
+    names: tuple[str, ...] = ()  # of the contenders, if `runs` makes them
+    memory: bool = False  # show how much memory a run takes
+    value: Callable[[Any], Any] = field(
+        default=np.array, repr=False
+    )  # what of a result is compared
 
     @property
     def title(self) -> str:
         return f"{self.group} {self.name} {self.dtype}"
 
+    @cached_property
+    def contenders(self) -> Runs:
+        return self.runs() if callable(self.runs) else self.runs
+
     def verify(self) -> None:
         """Raise if the contenders disagree."""
         (first, run), *others = self.contenders.items()
-        expected = np.array(run())
+        expected = np.array(self.value(run()))
         for name, other in others:
-            error = np.abs(other() - expected).max() / np.abs(expected).max()
+            error = np.abs(self.value(other()) - expected).max() / np.abs(expected).max()
             if not error <= self.tolerance:
                 raise AssertionError(f"{self.title}: {name} and {first} differ by {error:.1e}")
 
@@ -207,7 +221,7 @@ def epoch(dtype: str, epochs: int = 10) -> Case | None:
 
 
 def all_cases(dtypes: tuple[str, ...] = ("float32", "float64")) -> Iterator[Case]:
-    """Every case, group after group."""
+    """Every case of this module, group after group."""
     for dtype in dtypes:
         yield from (forward(*shape, dtype) for shape in FORWARD)
         yield from (backward(*shape, dtype) for shape in BACKWARD)
