@@ -35,7 +35,11 @@ def extension():
     module = Extension(
         "fastnn._core",
         ["fastnn/_core.pyx", *sorted(glob.glob("csrc/*.c"))],
-        depends=[*glob.glob("csrc/**/*.h", recursive=True), "csrc/kernels.def", "fastnn/_models.pxi"],
+        depends=[
+            *glob.glob("csrc/**/*.h", recursive=True),
+            "csrc/kernels.def",
+            "fastnn/_models.pxi",
+        ],
         include_dirs=["csrc", numpy.get_include()],
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
         extra_compile_args=flags,

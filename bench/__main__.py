@@ -12,6 +12,7 @@ import itertools
 import json
 import os
 import sys
+import tracemalloc
 from time import perf_counter
 
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -54,26 +55,18 @@ def readable(seconds: float) -> str:
     raise AssertionError
 
 
-def peak_memory(run) -> int | None:
-    """Bytes that one run adds to the process at most; None where the system does not tell."""
-
-    def status(name: str) -> int:
-        with open("/proc/self/status") as file:
-            return next(1024 * int(line.split()[1]) for line in file if line.startswith(name))
-
+def peak_memory(run) -> int:
+    """Bytes that one run has allocated through NumPy and Python at most, its result included."""
+    tracemalloc.start()
     try:
-        with open("/proc/self/clear_refs", "w") as file:
-            file.write("5")  # the high-water mark starts afresh
-        before = status("VmRSS")
-        result = run()
-        del result
-        return status("VmHWM") - before
-    except OSError:
-        return None
+        run()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
-def megabytes(count: int | None) -> str:
-    return "-" if count is None else f"{count / 1e6:.1f} MB"
+def megabytes(count: int) -> str:
+    return f"{count / 1e6:.1f} MB"
 
 
 def line(case, rounds: int) -> dict:
@@ -96,7 +89,7 @@ def line(case, rounds: int) -> dict:
     if case.memory:
         memory = {name: peak_memory(run) for name, run in case.contenders.items()}
         listed = ", ".join(f"{name} {megabytes(count)}" for name, count in memory.items())
-        print(f"{'':<4}memory of a run, its result included: {listed}", flush=True)
+        print(f"{'':<4}arrays of a run, its result included: {listed}", flush=True)
         figures["memory"] = memory
     return {**figures, "peak_fraction": fraction}
 

@@ -1,6 +1,7 @@
-"""Dense neural networks on a CPU, computed by compiled kernels.
+"""Neural networks, linear models and Gaussian classifiers on a CPU, computed by compiled kernels.
 
-`Network` trains and predicts; the functions of `kernels` are its parts, on plain arrays.
+`Network`, `GaussianClassifier`, `LogisticRegression` and `Ridge` are fitted and predict; the
+functions of `kernels` are their parts, on plain arrays.
 """
 
 from . import datasets, kernels, runtime

@@ -181,7 +181,8 @@ def _gram_stride(problem: Problem) -> int | None:
     rows = min(n, max(_ROWS_PER_PARAMETER * width, _LEAST_SAMPLE))
     saved = (_STEPS_PLAIN - _STEPS_WITH_GRAM) * 4 * n * width * c
     steps = _STEPS_WITH_GRAM * 2 * width * width * c
-    return n // rows if rows * width**2 + 3 * width**3 + steps <= saved else None
+    flops = rows * width**2 + 3 * width**3 + steps
+    return n // rows if flops <= max(saved, _OVERHEAD) else None
 
 
 def _lbfgs_flops(problem: Problem) -> float:

@@ -11,8 +11,10 @@ def test_there_are_two_commands():
     assert commands[:2] == ["pip install . && fastnn demo", "pip install -e '.[test]' && pytest"]
 
 
-def test_the_example_runs(capsys):
-    (example,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+def test_the_examples_run(capsys):
+    example, models = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    exec(compile(models, "README.md", "exec"), {})
+    capsys.readouterr()
     exec(compile(example, "README.md", "exec"), {})
     accuracy, shape = capsys.readouterr().out.split(maxsplit=1)
     assert float(accuracy) >= 0.94
