@@ -52,3 +52,25 @@ GOLDEN("train_nesterov",
        0x7dd5c5a0e95e2499, 0x974781fc2c1dd1c3, 0xc61a74dd3cd45b60, 0xcdddaa11210e6a7f)
 GOLDEN("train_sgd",
        0x7d56d289490822c0, 0xef420e6bbc3d5f61, 0xab7d2082ce97a762, 0x3b5d9e07c89c63a1)
+GOLDEN("gaussians_full",
+       0xb05d4a37ce254170, 0xdb8591ff8869f474, 0x7fbc3e0e6028ba03, 0xd1ad9d93f4e96206)
+GOLDEN("gaussians_far",
+       0x76bc6a3dd4d2fd58, 0xa8b6167f8ce20a34, 0x114bfc9988fa6b56, 0x1294a871bfd942b0)
+GOLDEN("gaussians_shared",
+       0xba3f4751f7dc2c01, 0xa83262989fd9e64f, 0x225c7028b5649593, 0x6701a5fdedaec91c)
+GOLDEN("gaussians_diag",
+       0x1037c9e9486dcaf6, 0xfc0f4f8f472fc653, 0xf8e90716bd3abd17, 0xbcc76f83a470bbc3)
+GOLDEN("moments_full",
+       0x2501814359350e49, 0x5eb734e709b49715, 0xf353ffdd114ca28b, 0x18ad51a27fb4d864)
+GOLDEN("moments_shared",
+       0x472f545496b8f52c, 0x37ba8b6b624bc186, 0x418d42cada3fc740, 0x436fb4252912f422)
+GOLDEN("moments_diag",
+       0x91b5bb3989426d46, 0x00567e762876d42f, 0x1d783628eac218e1, 0x58e1ba9f64d75a18)
+GOLDEN("linear_softmax",
+       0x93d6547cb319c4ff, 0x3ed0c9e9e173ee55, 0xdd570dad9efa1bc2, 0x149e0f4f3dde6536)
+GOLDEN("linear_sigmoid",
+       0xa218bde4bdcccab1, 0xd424ccce5460fa43, 0x79d57b26741f8fca, 0xc736e578cbe5873f)
+GOLDEN("linear_squared",
+       0xd0cdc11199a6d73f, 0xdc2baa2cddc4034d, 0xc5b449f30fc360a9, 0x9f742bc88ceb9226)
+GOLDEN("cholesky",
+       0x4c2afbd8f1c84ae8, 0x4c2afbd8f1c84ae8, 0x33eba381188bb0ca, 0x33eba381188bb0ca)

@@ -187,6 +187,93 @@ static void train_adam(digest *d) { train(d, &classifier, FNN_ADAM, 32); }
 static void train_nesterov(digest *d) { train(d, &binary, FNN_NESTEROV, 300); }
 static void train_sgd(digest *d) { train(d, &regression, FNN_SGD, 7); }
 
+/* Factors of c matrices of order d, and means, in f64: exact numbers, a diagonal from 1 on. */
+static void gaussians(digest *d, fnn_covariance covariance, ptrdiff_t c, ptrdiff_t dim, double apart)
+{
+    const ptrdiff_t n = 70, size = covariance == FNN_DIAG ? dim : dim * dim;
+    const matrix x = data(d, n, dim), means = data(d, c, dim), l = data(d, c * size, 1);
+    double mean[16 * 40], factor[16 * 40 * 40];
+    for (ptrdiff_t i = 0; i < c * dim; i++)
+        mean[i] = at(&means, i / dim, i % dim) + (double)(i / dim) * apart;
+    for (ptrdiff_t i = 0; i < c * size; i++)
+        factor[i] = covariance == FNN_DIAG || i % size % (dim + 1) == 0 ? 1 + fabs(at(&l, i, 0))
+                                                                        : at(&l, i, 0) / 64;
+    fnn_gaussians *g = NULL;
+    CHECK(fnn_gaussians_new(d->dt, covariance, c, dim, mean, factor, &g) == FNN_OK, "gaussians");
+    for (int what = 0; what < FNN_NPOSTERIOR; what++) {
+        const matrix y = result(d, n, what <= FNN_PROBA ? c : 1);
+        CHECK(fnn_gaussians_evaluate(g, (fnn_posterior)what, NULL, in(x), y.v) == FNN_OK, "y");
+        absorb_view(d, y.v);
+    }
+    fnn_gaussians_free(g);
+}
+static void gaussians_full(digest *d) { gaussians(d, FNN_FULL, 3, 17, 0); }
+static void gaussians_far(digest *d) { gaussians(d, FNN_SHARED, 4, 9, 100); }
+static void gaussians_shared(digest *d) { gaussians(d, FNN_SHARED, 5, 33, 0); }
+static void gaussians_diag(digest *d) { gaussians(d, FNN_DIAG, 10, 5, 1); }
+
+static void moments(digest *d, fnn_covariance covariance)
+{
+    enum { N = 700, D = 19, C = 2 };
+    const matrix x = data(d, N, D), w = data(d, 1, N);
+    double sums[C * (2 + 2 * D + D * D)] = { 0 }, weights[N];
+    int64_t labels[N];
+    for (int i = 0; i < N; i++) {
+        labels[i] = i % 3 == 0;
+        put(d->dt, (fnn_out){ weights, 1, N, N, 1 }, 0, i, fabs(at(&w, 0, i)));
+    }
+    const fnn_moments m = { sums, sums + C, sums + C * (1 + D), sums + C * (1 + D + D * D),
+                            sums + C * (1 + 2 * D + D * D) };
+    CHECK(fnn_moments_of(d->dt, covariance, in(x), (fnn_in){ 0 }, labels, weights, C, m) == FNN_OK,
+          "moments");
+    absorb(d, sums, sizeof sums);
+}
+static void moments_full(digest *d) { moments(d, FNN_FULL); }
+static void moments_shared(digest *d) { moments(d, FNN_SHARED); }
+static void moments_diag(digest *d) { moments(d, FNN_DIAG); }
+
+static void linear(digest *d, fnn_loss fn, ptrdiff_t c)
+{
+    enum { N = 600, D = 21 };
+    const matrix x = data(d, N, D), t = data(d, 3, D + 1);
+    double theta[3 * (D + 1)], gradient[3 * (D + 1)], hessian[9 * (D + 1) * (D + 1)] = { 0 };
+    double value = 0;
+    int64_t labels[N];
+    for (int i = 0; i < N; i++)
+        labels[i] = i % (c == 1 ? 2 : c);
+    for (ptrdiff_t i = 0; i < 3 * (D + 1); i++)
+        theta[i] = at(&t, i / (D + 1), i % (D + 1)) / 16;
+    const fnn_targets y = { .labels = labels };
+    CHECK(fnn_linear_loss(d->dt, fn, in(x), y, c, D + 1, theta, 0.5, &value, gradient, hessian)
+          == FNN_OK, "linear");
+    absorb(d, &value, sizeof value);
+    absorb(d, gradient, (size_t)(c * (D + 1)) * sizeof *gradient);
+    absorb(d, hessian, sizeof hessian);
+}
+static void linear_softmax(digest *d) { linear(d, FNN_SOFTMAX_CE, 3); }
+static void linear_sigmoid(digest *d) { linear(d, FNN_SIGMOID_CE, 1); }
+static void linear_squared(digest *d) { linear(d, FNN_SQUARED_ERROR, 2); }
+
+static void cholesky(digest *d)
+{
+    enum { D = 130 };
+    const matrix a = data(d, D, D);
+    double *s = malloc(D * D * sizeof *s);
+    must(s != NULL, "memory");
+    for (ptrdiff_t i = 0; i < D; i++)
+        for (ptrdiff_t j = 0; j < D; j++)
+            s[i * D + j] = i == j ? 2 * D : at(&a, i > j ? i : j, i > j ? j : i) / 4;
+    ptrdiff_t pivot = 0;
+    CHECK(fnn_cholesky(D, s, &pivot) == FNN_OK && pivot == -1, "cholesky");
+    absorb(d, s, D * D * sizeof *s);
+    double b[D];
+    for (ptrdiff_t i = 0; i < D; i++)
+        b[i] = at(&a, i, 0);
+    CHECK(fnn_cholesky_solve(D, s, 1, b) == FNN_OK, "solve");
+    absorb(d, b, sizeof b);
+    free(s);
+}
+
 static const struct { const char *name; void (*run)(digest *); } items[] = {
 #define ITEM(name) { #name, name },
     ITEM(forward_identity) ITEM(forward_sigmoid) ITEM(forward_tanh) ITEM(forward_relu)
@@ -195,6 +282,9 @@ static const struct { const char *name; void (*run)(digest *); } items[] = {
     ITEM(backward_relu) ITEM(backward_softmax) ITEM(loss_softmax) ITEM(loss_sigmoid)
     ITEM(loss_squared) ITEM(update_sgd) ITEM(update_momentum) ITEM(update_nesterov)
     ITEM(update_adam) ITEM(train_adam) ITEM(train_nesterov) ITEM(train_sgd)
+    ITEM(gaussians_full) ITEM(gaussians_far) ITEM(gaussians_shared) ITEM(gaussians_diag)
+    ITEM(moments_full) ITEM(moments_shared) ITEM(moments_diag)
+    ITEM(linear_softmax) ITEM(linear_sigmoid) ITEM(linear_squared) ITEM(cholesky)
 #undef ITEM
 };
 enum { ITEMS = sizeof items / sizeof *items };
