@@ -172,7 +172,13 @@ class GaussianPrediction(_estimator.ClassifierMixin, _estimator.Estimator):
 
     def _evaluate(self, X: ArrayLike, what: str) -> Array:
         x = self._rows(X)
-        if _backend.all_finite(x):
+        # NaN and infinity in a row show in its densities, of which there are fewer to look through;
+        # not in a label, nor where infinite features may leave a linear posterior of 0 or 1.
+        if what != "label" and self._kind != "shared":
+            values = self._densities.of_complete(x, what)
+            if _backend.all_finite(values) or _backend.all_finite(x):
+                return values
+        elif _backend.all_finite(x):
             return self._densities.of_complete(x, what)
         _estimator.require_numbers(x, missing=self.missing == "marginalize")
         return self._densities.of_incomplete(x, what)

@@ -152,6 +152,67 @@ approx expect_softmax(fnn_dtype dt, ptrdiff_t c, const approx *z, approx *p)
     return rounded(dt, log_sum, map_ulps(dt, FNN_MAP_LOG1P), of_sum);
 }
 
+/* With top = max z and rest = the sum of exp(z_k - top) over all but one largest z_k, log sum exp z
+ * is top + log1p(rest). Errors of z move it by their largest at most, and log p_k = z_k - log sum
+ * exp z by twice that times 1 - p_k, for it is the others' mass that it depends on. The rest is
+ * rounding: of differences, of exponentials, of their sum, in which all terms are positive. */
+void expect_posterior(fnn_dtype dt, fnn_posterior what, ptrdiff_t c, const approx *z, approx *y)
+{
+    const long double eps = eps_of(dt), exp_ulps = map_ulps(dt, FNN_MAP_EXP);
+    ptrdiff_t first = 0;
+    long double rest = 0, of_rest = 0, z_bound = 0;
+    for (ptrdiff_t k = 0; k < c; k++) {
+        first = z[k].value > z[first].value ? k : first;
+        z_bound = fmaxl(z_bound, z[k].bound);
+    }
+    const long double top = z[first].value, moved = expl(2 * z_bound);
+    for (ptrdiff_t k = 0; k < c; k++)
+        if (k != first) {
+            const long double e = expl(z[k].value - top);
+            rest += e;
+            of_rest += e * eps * (top - z[k].value + exp_ulps);
+        }
+    const long double terms = (long double)c;
+    of_rest = (of_rest + (terms + 1) * eps * rest + terms * tiny_of(dt)) * moved;
+    const long double log_sum = log1pl(rest), of_sum = of_rest / (1 + rest);
+    const approx log_rest = rounded(dt, log_sum, map_ulps(dt, FNN_MAP_LOG1P), of_sum);
+    if (what == FNN_LOG_DENSITY) {
+        y[0] = rounded(dt, top + log_sum, 1, z_bound + log_rest.bound);
+        return;
+    }
+    for (ptrdiff_t k = 0; k < c; k++) {
+        const long double d = z[k].value - top, p = expl(d) / (1 + rest);
+        const long double others = k == first ? rest / (1 + rest) : 1 - p;
+        const long double by_z = others * 2 * z_bound * moved;
+        const long double relative = eps * (exp_ulps - d + 1) + of_sum + expm1l(by_z);
+        y[k] = what == FNN_JOINT ? z[k]
+             : what == FNN_PROBA ? rounded(dt, p, 2, p * relative)
+             : rounded(dt, d - log_sum, 1, by_z - eps * d + log_rest.bound);
+    }
+}
+
+double miss_posterior(fnn_dtype dt, fnn_posterior what, ptrdiff_t c, const approx *z,
+                      const double *y)
+{
+    if (what == FNN_LABEL) { /* one that may be the largest */
+        const ptrdiff_t label = (ptrdiff_t)y[0];
+        if (!(y[0] >= 0 && y[0] < (double)c) || y[0] != (double)label)
+            return INFINITY;
+        for (ptrdiff_t k = 0; k < c; k++)
+            if (z[label].value + z[label].bound < z[k].value - z[k].bound)
+                return INFINITY;
+        return 0;
+    }
+    approx *right = calloc((size_t)c, sizeof *right);
+    must(right != NULL, "calloc");
+    expect_posterior(dt, what, c, z, right);
+    double worst = 0;
+    for (ptrdiff_t k = 0; k < (what == FNN_LOG_DENSITY ? 1 : c); k++)
+        worst = fmax(worst, miss(y[k], right[k]));
+    free(right);
+    return worst;
+}
+
 void target_row(fnn_dtype dt, fnn_targets y, ptrdiff_t i, ptrdiff_t c, double *row)
 {
     for (ptrdiff_t j = 0; j < c; j++)

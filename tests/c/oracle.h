@@ -43,6 +43,12 @@ approx expect_slope(fnn_dtype dt, fnn_act act, approx a);
 /* p = softmax of one row of c logits; returns the logarithm of the sum of exp(z - max z). */
 approx expect_softmax(fnn_dtype dt, ptrdiff_t c, const approx *z, approx *p);
 
+/* What is made of c joint log densities z of one row, in y: c of them, or one. Not FNN_LABEL. */
+void expect_posterior(fnn_dtype dt, fnn_posterior what, ptrdiff_t c, const approx *z, approx *y);
+/* The same for results, label included: by how many bounds the worst of them is off. */
+double miss_posterior(fnn_dtype dt, fnn_posterior what, ptrdiff_t c, const approx *z,
+                      const double *y);
+
 /* The loss of one row, and dz = g times its gradient. */
 approx expect_loss(fnn_dtype dt, fnn_loss fn, ptrdiff_t c, const approx *z, const double *y,
                    double g, approx *dz);
