@@ -25,7 +25,7 @@ struct fnn_gaussians {
     double *constants; /* (c,): log density at the mean                                 */
     void *centre;      /* (centres, d); centres is 1 or c                               */
     void *factor;      /* (factors * d, ld): W                                          */
-    void *start;       /* (max(c, 1), d): W (centre - mu), zeros where whitened_means   */
+    void *start;       /* (c, d): W (centre - mu), zeros where whitened_means           */
     void *mean;        /* (c, ld): whitened or plain means, to compare with             */
     void *low;         /* (c, ld): FNN_DIAG and f32, what rounding the means took away  */
     void *scale;       /* (c, ld): FNN_DIAG, 1 / deviation                              */
