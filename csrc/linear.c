@@ -31,7 +31,7 @@ typedef struct {
 
 static bool has_bias(const pass *p) { return p->width > p->d; }
 
-static bool take_scratch(pass *p, bool hessian)
+static bool take_scratch(pass *p, fnn_in x, bool hessian)
 {
     const ptrdiff_t tall = hessian && p->d > p->c ? p->d : p->c;
     const ptrdiff_t long_row = p->ld > p->c_ld ? p->ld : p->c_ld;
@@ -49,7 +49,9 @@ static bool take_scratch(pass *p, bool hessian)
         { &p->block, tall, p->ld },
     };
     enum { PARTS = sizeof parts / sizeof *parts };
-    const fnn_in as_factor = { NULL, p->rows, p->d, p->ld, 1 };
+    /* The rows of a chunk, as fnn_rows_in gives them. */
+    const ptrdiff_t rs = x.cs == 1 || x.cols <= 1 ? x.rs : x.cols;
+    const fnn_in as_factor = { NULL, p->rows, p->d, rs, 1 };
     size_t bytes = 0;
     bool ok = p->ld >= p->d && p->c_ld >= p->c;
     for (int i = 0; ok && i < PARTS; i++)
@@ -247,7 +249,7 @@ fnn_status fnn_linear_loss(fnn_dtype dt, fnn_loss fn, fnn_in x, fnn_targets y, p
     pass p = { .dt = dt, .kn = kn, .loss = fn, .y = y, .d = x.cols, .c = c, .width = width,
                .ld = fnn_leading(dt, x.cols), .c_ld = c == 1 ? 1 : fnn_leading(dt, c),
                .rows = fnn_min(CHUNK, x.rows), .scale = 1 / weight };
-    if (!take_scratch(&p, hessian != NULL))
+    if (!take_scratch(&p, x, hessian != NULL))
         return FNN_ENOMEM;
     set_parameters(&p, theta);
     memset(gradient, 0, (size_t)(c * width) * sizeof *gradient);

@@ -155,6 +155,39 @@ static void test_memory_fails(const variant *v)
     free(s);
 }
 
+/* Many classes, and rows whose length is a power of two, which as a factor are copied panel by panel:
+ * the workspace must have room for that. The gradient at zero is known. */
+static void test_many_classes(const variant *v)
+{
+    enum { ROWS = 40, FEATURES = 1024, CLASSES = 40 };
+    const matrix x = new_matrix(v->dt, ROWS, FEATURES, CONTIGUOUS);
+    fill(&x, NARROW, 11);
+    int64_t labels[ROWS];
+    for (int i = 0; i < ROWS; i++)
+        labels[i] = i % CLASSES;
+    const size_t size = CLASSES * FEATURES;
+    double *theta = calloc(size, sizeof *theta), *gradient = calloc(size, sizeof *gradient), loss;
+    must(theta && gradient, "memory");
+    fnn_workspace_clear(&fnn_shared_workspace); /* or a larger block of before hides a small one */
+    CHECK(fnn_linear_loss(v->dt, FNN_SOFTMAX_CE, fnn_as_in(x.v), (fnn_targets){ .labels = labels },
+                          CLASSES, FEATURES, theta, 0, &loss, gradient, NULL) == FNN_OK, "loss");
+    double worst = 0;
+    for (ptrdiff_t k = 0; k < CLASSES; k++)
+        for (ptrdiff_t j = 0; j < FEATURES; j++) {
+            long double sum = 0, magnitude = 0;
+            for (ptrdiff_t i = 0; i < ROWS; i++) {
+                const long double d = 1.0L / CLASSES - (labels[i] == k);
+                sum += d * at(&x, i, j) / ROWS;
+                magnitude += fabsl(d * at(&x, i, j)) / ROWS;
+            }
+            const approx right = { sum, (ROWS + 8) * eps_of(v->dt) * magnitude };
+            worst = fmax(worst, miss(gradient[k * FEATURES + j], right));
+        }
+    CHECK(worst <= 1, "gradient: %.3g bounds", worst);
+    free(gradient);
+    free(theta);
+}
+
 static void test_refusals(const variant *v)
 {
     const matrix x = new_matrix(v->dt, N, D, CONTIGUOUS), y = new_matrix(v->dt, N, C, CONTIGUOUS);
@@ -189,6 +222,7 @@ static void test_refusals(const variant *v)
 
 static const test models_tests[] = {
     { "rows alone", test_rows_alone }, { "merging", test_merging },
+    { "many classes", test_many_classes },
     { "memory fails", test_memory_fails }, { "refusals", test_refusals },
 };
 SUITE(models, EACH);
