@@ -122,7 +122,8 @@ static ptrdiff_t block(fnn_dtype dt) { return BLOCK_BYTES / KC / (ptrdiff_t)fnn_
 void fnn_multiply(const fnn_kernels *kn, fnn_dtype dt, const fnn_product *p)
 {
     const ptrdiff_t n = p->y.rows, m = p->y.cols, k = p->x.cols, step = block(dt);
-    fnn_panel job = { .x_rs = p->x.rs, .x_cs = p->x.cs, .x_streams = p->x_streams, .y_rs = p->y.rs, .y_cs = p->y.cs,
+    fnn_panel job = { .x_rs = p->x.rs, .x_cs = p->x.cs, .x_streams = p->x_streams,
+                      .y_rs = p->y.rs, .y_cs = p->y.cs,
                       .a_rs = p->a.rs, .a_act = p->a_act, .ahead = p->ahead };
     ptrdiff_t p0 = 0;
     do {

@@ -207,7 +207,8 @@ fnn_status fnn_gaussians_new(fnn_dtype dt, fnn_covariance covariance, ptrdiff_t 
                           .factors = covariance == FNN_FULL ? c : 1 };
     size_t bytes = 0;
     char *memory = NULL;
-    if (g->ld >= d && lay_out(g, NULL, &bytes))
+    ptrdiff_t rows; /* of all factors together, at most */
+    if (g->ld >= d && !__builtin_mul_overflow(c, d, &rows) && lay_out(g, NULL, &bytes))
         memory = fnn_alloc(bytes);
     if (!memory) {
         fnn_free(g);

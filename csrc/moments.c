@@ -72,7 +72,7 @@ static void move(sums *s, const double *delta, double *product)
 typedef struct { double *product, *delta, *zero; } vectors;
 
 /* Add sign times the moments of a part about its mean, which is destroyed, to those of a total; both
- * have a zero first moment. weight is both parts' together, mean_total becomes the common mean. */
+ * have a zero first moment. mean_total becomes the common mean. */
 static void merge(sums *total, double *mean_total, sums *part, const double *mean_part,
                   double sign, const vectors *v)
 {
@@ -342,7 +342,7 @@ fnn_status fnn_moments_of(fnn_dtype dt, fnn_covariance covariance, fnn_in x, fnn
     const fnn_kernels *kn = fnn_kernels_for(dt);
     if (!kn)
         return FNN_EISA;
-    if (extra.data && extra.rows != x.rows)
+    if (c < 1 || (extra.data && extra.rows != x.rows))
         return FNN_ESHAPE;
     for (ptrdiff_t i = 0; labels && i < x.rows; i++)
         if (labels[i] < 0 || labels[i] >= c)

@@ -56,7 +56,10 @@ def main():
     )
     axes[1].set_title(axes[1].get_title() + "\nand, dotted, its to_logistic()")
     difference = np.abs(converted.predict_proba(grid) - shared.predict_proba(grid)).max()
+    # A probability is off by at most a quarter of what the logit is off.
+    size = (np.abs(grid) @ np.abs(converted.coef_[0]) + np.abs(converted.intercept_[0])).max()
     print(f"largest difference of to_logistic: {difference:.1e}")
+    print(f"rounding of a probability: {np.finfo(float).eps * size / 4:.1e}")
     figure.savefig(args.output, dpi=100)
     print(f"picture: {args.output}")
 

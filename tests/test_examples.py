@@ -5,7 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 pytest.importorskip("matplotlib")
@@ -33,7 +32,9 @@ def test_generative_and_discriminative(tmp_path):
     accuracies = [float(a) for a in re.findall(r"\)\s+(0\.\d+)", out)]
     assert len(accuracies) == 4 and min(accuracies) > 0.85
     difference = float(re.search(r"to_logistic: (\S+)", out)[1])
-    assert difference <= 64 * np.finfo(np.float64).eps
+    # A product of two terms and a sum are within (2 + 2) eps, in either model.
+    rounding = float(re.search(r"of a probability: (\S+)", out)[1])
+    assert difference <= 8 * rounding
 
 
 def test_xor(tmp_path):

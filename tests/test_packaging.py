@@ -171,7 +171,7 @@ def test_the_sdist_holds_all_sources(workshop, sdist):
     members = tarfile.open(sdist).getnames()
     held = {name.partition("/")[2] for name in members}
     source = folder / "source"
-    parts = ("csrc", "fastnn", "tests", "bench")
+    parts = ("csrc", "fastnn", "tests", "bench", "examples")
     expected = {
         str(path.relative_to(source))
         for part in parts

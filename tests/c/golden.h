@@ -74,3 +74,13 @@ GOLDEN("linear_squared",
        0xd0cdc11199a6d73f, 0xdc2baa2cddc4034d, 0xc5b449f30fc360a9, 0x9f742bc88ceb9226)
 GOLDEN("cholesky",
        0x4c2afbd8f1c84ae8, 0x4c2afbd8f1c84ae8, 0x33eba381188bb0ca, 0x33eba381188bb0ca)
+GOLDEN("gaussian_paired",
+       0xb956f2189ca9ad7a, 0xe56a49a50b709c66, 0xb20fe2e60727c785, 0xab6a18c2334f6194)
+GOLDEN("log_sums",
+       0xd2383072e6c69d62, 0x65fd9e0abdd76e39, 0xd91f1f58ac89a913, 0xb7fd0218f748ce53)
+GOLDEN("moments_add",
+       0xb21e13dbb832e108, 0x21e863efc9977edf, 0x6e5ae06666df3669, 0x170a0d95b9222b84)
+GOLDEN("linear_targets",
+       0x617bc77894b607c6, 0x058ff04a5e17ff26, 0x72beef1c739c9ef8, 0x87ad30316ae9bd0d)
+GOLDEN("triangular",
+       0x0dc1c0491da93ce3, 0x0dc1c0491da93ce3, 0x6bf67c3f9b4777a1, 0x6bf67c3f9b4777a1)

@@ -296,3 +296,16 @@ chosen:
             p->seen[i][j][level[i]][level[j]] = true;
     return true;
 }
+
+void each_rows(const variant *v, ptrdiff_t least_cols, rows_test *f)
+{
+    ptrdiff_t size[MOST_SIZES];
+    const int count = sizes(v->kn, quick() ? 67 : 257, size);
+    const int levels[] = { 5, count, NROW_LAYOUT, 0 };
+    int level[MOST_FACTORS];
+    for (pairs *p = new_pairs(levels); next_case(p, level);)
+        if (size[level[1]] >= least_cols) {
+            f(v, level[0], size[level[1]], (layout)level[2]);
+            free_matrices();
+        }
+}

@@ -130,4 +130,8 @@ pairs *new_pairs(const int *levels);
 /* The next case, or false, and the pairs are freed. */
 bool next_case(pairs *p, int *level);
 
+/* Matrices of up to four rows and of numbers of columns, in each layout with contiguous columns. */
+typedef void rows_test(const variant *v, ptrdiff_t n, ptrdiff_t m, layout how);
+void each_rows(const variant *v, ptrdiff_t least_cols, rows_test *f);
+
 #endif

@@ -195,8 +195,8 @@ double miss_posterior(fnn_dtype dt, fnn_posterior what, ptrdiff_t c, const appro
                       const double *y)
 {
     if (what == FNN_LABEL) { /* one that may be the largest */
-        const ptrdiff_t label = (ptrdiff_t)y[0];
-        if (!(y[0] >= 0 && y[0] < (double)c) || y[0] != (double)label)
+        const ptrdiff_t label = y[0] >= 0 && y[0] < (double)c ? (ptrdiff_t)y[0] : 0;
+        if (y[0] != (double)label)
             return INFINITY;
         for (ptrdiff_t k = 0; k < c; k++)
             if (z[label].value + z[label].bound < z[k].value - z[k].bound)

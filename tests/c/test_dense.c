@@ -1,5 +1,5 @@
-/* test_dense.c -- layers and losses by their public functions: all layouts against the oracles,
- * shapes and overlaps that are refused. */
+/* test_dense.c -- layers and losses by their public functions, and the product of a matrix with
+ * itself: all layouts against the oracles. */
 #include "suites.h"
 
 /* ---- forward ------------------------------------------------------------------------------ */
@@ -277,8 +277,73 @@ static void test_public_update(const variant *v)
     CHECK(memcmp(runs[0], runs[1], sizeof runs[0]) == 0, "fnn_update is the kernel");
 }
 
+/* ---- products with oneself, infinities ------------------------------------------------------ */
+
+/* The upper triangle; wu's rows are whole cache lines, of which what is past the end is NaN. */
+static void try_gram(const variant *v, ptrdiff_t n, ptrdiff_t d, layout of_u, layout of_gram)
+{
+    const fnn_dtype dt = v->dt;
+    const ptrdiff_t line = 64 / (ptrdiff_t)fnn_sizeof(dt);
+    const matrix u = new_matrix(dt, n, d, of_u), gram = new_matrix(dt, d, d, of_gram);
+    const matrix lines = new_matrix(dt, n, fnn_round_up(d, line), CONTIGUOUS);
+    const fnn_out wu = { lines.v.data, n, d, lines.v.rs, 1 };
+    fill(&u, SPREAD, 1);
+    fill(&(matrix){ .dt = dt, .v = wu }, CANCELLING, 2);
+    freeze(&lines);
+    const fnn_in u_in = freeze(&u), u_t = { u_in.data, d, n, 1, u_in.rs };
+    fnn_gram(v->kn, dt, u_in, fnn_as_in(wu), gram.v);
+    double worst = 0;
+    for (ptrdiff_t i = 0; i < d; i++)
+        for (ptrdiff_t j = i; j < d; j++)
+            worst = fmax(worst, miss(at(&gram, i, j),
+                                     expect_dot(dt, 0, u_t, i, fnn_as_in(wu), j)));
+    CHECK(worst <= 1, "n %td d %td layouts %d %d: %.3g bounds", n, d, of_u, of_gram, worst);
+    CHECK(padding_intact(&gram), "n %td d %td layout %d: wrote beside", n, d, of_gram);
+    free_matrices();
+}
+
+static void test_gram(const variant *v)
+{
+    const ptrdiff_t rows[] = { 0, 1, 2, 3, 13, 255, 256 };
+    ptrdiff_t size[MOST_SIZES];
+    const int levels[] = { quick() ? 5 : 7, sizes(v->kn, 67, size), NROW_LAYOUT, NROW_LAYOUT, 0 };
+    int level[MOST_FACTORS];
+    for (pairs *p = new_pairs(levels); next_case(p, level);)
+        try_gram(v, rows[level[0]], size[level[1]], (layout)level[2], (layout)level[3]);
+}
+
+/* Anywhere in any layout; what lies between the elements is NaN, and does not count. */
+static void test_public_all_finite(const variant *v)
+{
+    const double odd[] = { INFINITY, -INFINITY, NAN };
+    const ptrdiff_t shapes[][2] = { { 0, 5 }, { 5, 0 }, { 1, 1 }, { 1, 37 }, { 37, 1 }, { 9, 19 } };
+    for (int s = 0; s < 6; s++)
+        for (int how = 0; how < NLAYOUT; how++) {
+            const matrix x = new_matrix(v->dt, shapes[s][0], shapes[s][1], (layout)how);
+            const fnn_in in = fnn_as_in(x.v);
+            fill(&x, SPREAD, 1);
+            CHECK(fnn_all_finite(v->dt, in) == 1, "%td x %td, layout %d", in.rows, in.cols, how);
+            for (ptrdiff_t i = 0; i < in.rows; i++)
+                for (ptrdiff_t j = 0; j < in.cols; j++) {
+                    const double before = at(&x, i, j);
+                    put(v->dt, x.v, i, j, odd[(i + j) % 3]);
+                    CHECK(fnn_all_finite(v->dt, in) == 0, "%td x %td, layout %d: %g at %td %td",
+                          in.rows, in.cols, how, odd[(i + j) % 3], i, j);
+                    put(v->dt, x.v, i, j, before);
+                }
+            free_matrices();
+        }
+    const matrix row = new_matrix(v->dt, 1, 5, CONTIGUOUS);
+    fill(&row, SPREAD, 1);
+    fnn_in again = freeze(&row);
+    again.rows = 1000; /* one row again and again */
+    again.rs = 0;
+    CHECK(fnn_all_finite(v->dt, again) == 1, "repeated rows");
+}
+
 static const test dense_tests[] = {
     { "forward", test_forward }, { "backward", test_backward }, { "maps", test_maps },
-    { "losses", test_losses }, { "public update", test_public_update },
+    { "losses", test_losses }, { "public update", test_public_update }, { "gram", test_gram },
+    { "all finite", test_public_all_finite },
 };
 SUITE(dense, GUARDED);

@@ -36,6 +36,29 @@ static bool is_best(fnn_isa isa)
     return forward_status() == FNN_OK;
 }
 
+/* But for fnn_all_finite, which has an answer anyway. */
+static bool models_refused(void)
+{
+    double x[] = { 0.5, 0.5 }, y[] = { 1, 1, 1, 1, 1 };
+    ptrdiff_t pivot = 0;
+    const fnn_in in = { x, 1, 1, 1, 1 }, none = { 0 };
+    const fnn_out out = { y, 1, 1, 1, 1 };
+    const fnn_targets targets = { NULL, in, NULL };
+    const fnn_moments m = { y, y + 1, y + 2, y + 3, y + 4 };
+    fnn_gaussians *made = NULL;
+    return fnn_log_softmax(FNN_F64, in, out) == FNN_EISA
+        && fnn_logsumexp(FNN_F64, in, out) == FNN_EISA
+        && fnn_all_finite(FNN_F64, in) == 1
+        && fnn_cholesky(1, y, &pivot) == FNN_EISA && fnn_cholesky_solve(1, x, 1, y) == FNN_EISA
+        && fnn_triangular_inverse(1, x, y) == FNN_EISA && fnn_dot(1, x, x, y) == FNN_EISA
+        && fnn_gaussians_new(FNN_F64, FNN_FULL, 1, 1, x, x, &made) == FNN_EISA && !made
+        && fnn_gaussian_paired(FNN_F64, in, in, in, out) == FNN_EISA
+        && fnn_moments_of(FNN_F64, FNN_FULL, in, none, NULL, NULL, 1, m) == FNN_EISA
+        && fnn_linear_loss(FNN_F64, FNN_SQUARED_ERROR, in, targets, 1, 1, x, 0, y, y + 1, NULL)
+           == FNN_EISA
+        && y[0] == 1 && y[1] == 1;
+}
+
 static bool is_refused(fnn_isa isa)
 {
     (void)isa;
@@ -62,7 +85,7 @@ static bool is_refused(fnn_isa isa)
         && fnn_network_activations(net, in, &out) == FNN_EISA
         && fnn_network_gradients(net, in, y, 0, &flops, &out, &out) == FNN_EISA
         && fnn_training_epoch(training, in, y, (int64_t[]){ 0 }, 1, NULL, NULL, &flops) == FNN_EISA
-        && fnn_fma_burst(FNN_F64, 1, &flops) == FNN_EISA;
+        && fnn_fma_burst(FNN_F64, 1, &flops) == FNN_EISA && models_refused();
     fnn_training_free(training);
     fnn_network_free(net);
     return refused && fnn_set_isa(FNN_SCALAR) == FNN_OK && is_in_use(FNN_SCALAR);

@@ -188,7 +188,8 @@ static void train_nesterov(digest *d) { train(d, &binary, FNN_NESTEROV, 300); }
 static void train_sgd(digest *d) { train(d, &regression, FNN_SGD, 7); }
 
 /* Factors of c matrices of order d, and means, in f64: exact numbers, a diagonal from 1 on. */
-static void gaussians(digest *d, fnn_covariance covariance, ptrdiff_t c, ptrdiff_t dim, double apart)
+static void gaussians(digest *d, fnn_covariance covariance, ptrdiff_t c, ptrdiff_t dim,
+                      double apart)
 {
     const ptrdiff_t n = 70, size = covariance == FNN_DIAG ? dim : dim * dim;
     const matrix x = data(d, n, dim), means = data(d, c, dim), l = data(d, c * size, 1);
@@ -274,6 +275,99 @@ static void cholesky(digest *d)
     free(s);
 }
 
+static void gaussian_paired(digest *d)
+{
+    enum { N = 20, D = 50 };
+    const matrix x = data(d, N, D), means = data(d, N, D), factors = data(d, N, D * D);
+    const matrix y = result(d, N, 1);
+    for (ptrdiff_t i = 0; i < N; i++)
+        for (ptrdiff_t e = 0; e < D * D; e++) {
+            const double l = at(&factors, i, e);
+            put(d->dt, factors.v, i, e, e % (D + 1) == 0 ? 1 + fabs(l) : l / 64);
+        }
+    CHECK(fnn_gaussian_paired(d->dt, in(x), in(means), in(factors), y.v) == FNN_OK, "paired");
+    absorb_view(d, y.v);
+}
+
+static void log_sums(digest *d)
+{
+    for (ptrdiff_t c = 1; c < 70; c += 4) {
+        const matrix z = data(d, 67, c), p = result(d, 67, c), sum = result(d, 67, 1);
+        CHECK(fnn_log_softmax(d->dt, in(z), p.v) == FNN_OK, "log_softmax");
+        CHECK(fnn_logsumexp(d->dt, in(z), sum.v) == FNN_OK, "logsumexp");
+        absorb_view(d, p.v);
+        absorb_view(d, sum.v);
+        free_matrices();
+    }
+}
+
+/* Of columns with others beside them, of two parts, their sum, and what is left of it. */
+static void moments_add(digest *d)
+{
+    enum { N = 600, CUT = 270, D = 11, EXTRA = 2, C = 3, WIDTH = D + EXTRA };
+    enum { SIZE = C * (2 + 2 * WIDTH + WIDTH * WIDTH) };
+    const matrix x = data(d, N, D), extra = data(d, N, EXTRA);
+    double sums[2][SIZE];
+    int64_t labels[N];
+    fnn_moments m[2];
+    for (int i = 0; i < N; i++)
+        labels[i] = i % 7 % C;
+    for (int part = 0; part < 2; part++) {
+        const ptrdiff_t begin = part * CUT, n = part ? N - CUT : CUT;
+        double *s = sums[part];
+        m[part] = (fnn_moments){ s, s + C, s + C * (1 + WIDTH), s + C * (1 + WIDTH + WIDTH * WIDTH),
+                                 s + C * (1 + 2 * WIDTH + WIDTH * WIDTH) };
+        CHECK(fnn_moments_of(d->dt, FNN_FULL, fnn_slice(d->dt, in(x), begin, n),
+                             fnn_slice(d->dt, in(extra), begin, n), labels + begin, NULL, C,
+                             m[part]) == FNN_OK, "moments");
+    }
+    for (int sign = 1; sign >= -1; sign -= 2) {
+        CHECK(fnn_moments_add(C, WIDTH, m[0], m[1], sign) == FNN_OK, "add");
+        absorb(d, sums[0], sizeof sums[0]);
+    }
+}
+
+/* Weighted targets of any sum, no intercept. */
+static void linear_targets(digest *d)
+{
+    enum { N = 300, D = 9, C = 3 };
+    const matrix x = data(d, N, D), t = data(d, C, D), y = data(d, N, C), w = data(d, 1, N);
+    double theta[C * D], gradient[C * D], hessian[C * D * C * D], weights[N];
+    for (ptrdiff_t i = 0; i < N; i++)
+        put(d->dt, (fnn_out){ weights, 1, N, N, 1 }, 0, i, fabs(at(&w, 0, i)));
+    for (ptrdiff_t i = 0; i < C * D; i++)
+        theta[i] = at(&t, i / D, i % D) / 16;
+    for (int fn = 0; fn < FNN_NLOSS; fn++) {
+        const fnn_targets targets = { NULL, in(y), weights };
+        double value = 0;
+        memset(hessian, 0, sizeof hessian);
+        CHECK(fnn_linear_loss(d->dt, (fnn_loss)fn, in(x), targets, C, D, theta, 0.25, &value,
+                              gradient, hessian) == FNN_OK, "linear");
+        absorb(d, &value, sizeof value);
+        absorb(d, gradient, sizeof gradient);
+        absorb(d, hessian, sizeof hessian);
+    }
+}
+
+static void triangular(digest *d)
+{
+    enum { D = 70, T = 5 };
+    const matrix a = data(d, D, D), columns = data(d, D, T);
+    double l[D * D], inverse[D * D], b[D * T], dot;
+    for (ptrdiff_t i = 0; i < D; i++) {
+        for (ptrdiff_t j = 0; j < D; j++)
+            l[i * D + j] = j > i ? 0 : j == i ? 1 + fabs(at(&a, i, i)) : at(&a, i, j) / 64;
+        for (ptrdiff_t j = 0; j < T; j++)
+            b[i * T + j] = at(&columns, i, j);
+    }
+    CHECK(fnn_triangular_inverse(D, l, inverse) == FNN_OK, "inverse");
+    absorb(d, inverse, sizeof inverse);
+    CHECK(fnn_dot(D * T, l, b, &dot) == FNN_OK, "dot");
+    absorb(d, &dot, sizeof dot);
+    CHECK(fnn_cholesky_solve(D, l, T, b) == FNN_OK, "solve");
+    absorb(d, b, sizeof b);
+}
+
 static const struct { const char *name; void (*run)(digest *); } items[] = {
 #define ITEM(name) { #name, name },
     ITEM(forward_identity) ITEM(forward_sigmoid) ITEM(forward_tanh) ITEM(forward_relu)
@@ -285,6 +379,7 @@ static const struct { const char *name; void (*run)(digest *); } items[] = {
     ITEM(gaussians_full) ITEM(gaussians_far) ITEM(gaussians_shared) ITEM(gaussians_diag)
     ITEM(moments_full) ITEM(moments_shared) ITEM(moments_diag)
     ITEM(linear_softmax) ITEM(linear_sigmoid) ITEM(linear_squared) ITEM(cholesky)
+    ITEM(gaussian_paired) ITEM(log_sums) ITEM(moments_add) ITEM(linear_targets) ITEM(triangular)
 #undef ITEM
 };
 enum { ITEMS = sizeof items / sizeof *items };

@@ -1,23 +1,7 @@
 /* test_row_kernels.c -- the kernels that work row by row: maps, softmax, deltas, sums, losses. */
 #include "suites.h"
 
-static const layout row_layouts[] = { CONTIGUOUS, PADDED, MISALIGNED, ROWS_DOWN };
-enum { ROW_LAYOUTS = sizeof row_layouts / sizeof *row_layouts, MOST_COLS = 300 };
-
-/* Matrices of numbers of rows and columns, in each layout with contiguous columns. */
-typedef void rows_test(const variant *v, ptrdiff_t n, ptrdiff_t m, layout how);
-static void each_rows(const variant *v, ptrdiff_t least_cols, rows_test *f)
-{
-    ptrdiff_t size[MOST_SIZES];
-    const int count = sizes(v->kn, quick() ? 67 : 257, size);
-    const int levels[] = { 5, count, ROW_LAYOUTS, 0 };
-    int level[MOST_FACTORS];
-    for (pairs *p = new_pairs(levels); next_case(p, level);)
-        if (size[level[1]] >= least_cols) {
-            f(v, level[0], size[level[1]], row_layouts[level[2]]);
-            free_matrices();
-        }
-}
+enum { MOST_COLS = 300 };
 
 /* ---- map ---------------------------------------------------------------------------------- */
 

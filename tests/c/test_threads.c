@@ -1,7 +1,8 @@
-/* test_threads.c -- many threads at once: networks of their own in training, one network that all
- * of them ask, and the functions that share a workspace. `make tsan` runs this under
- * ThreadSanitizer. */
+/* test_threads.c -- many threads at once: networks of their own in training, one network and some
+ * Gaussians that all of them ask, and the functions that share a workspace. `make tsan` runs this
+ * under ThreadSanitizer. */
 #include "naive.h"
+#include "naive_models.h"
 #include "suites.h"
 
 #include <pthread.h>
@@ -9,12 +10,14 @@
 enum { THREADS = 6, ROUNDS = 20, ROWS = 60 };
 static const design small = { FNN_SOFTMAX_CE, 2, { 5, 33, 3 }, { FNN_SIGMOID, FNN_SOFTMAX } };
 
-/* What one thread computes, and the network that it asks. */
+/* What one thread computes, and what it asks. */
 typedef struct {
     fnn_dtype dt;
     fnn_network *shared;
+    fnn_gaussians *gaussians;
     double outputs[ROWS * 3], softmax[ROWS * 3], dense[ROWS * 33], gradient[ROWS * 3],
-        trained[ROWS * 3];
+        trained[ROWS * 3], posterior[ROWS * 3], log_density[ROWS], moments[3 * (2 + 5 * 7)],
+        linear[3 * 6], hessian[18 * 18], linear_value;
     double loss, epoch_loss;
     fnn_status status; /* the first that was not OK */
 } work;
@@ -52,6 +55,16 @@ static void *compute(void *work_)
         keep(w, fnn_loss_gradient(dt, FNN_SOFTMAX_CE, narrow, y, &w->loss,
                                   rows_of(w->gradient, 3)));
     }
+    const fnn_moments m = { w->moments, w->moments + 3, w->moments + 18, w->moments + 93,
+                            w->moments + 108 };
+    for (int round = 0; round < ROUNDS; round++) {
+        keep(w, fnn_gaussians_evaluate(w->gaussians, FNN_PROBA, NULL, x_in,
+                                       rows_of(w->posterior, 3)));
+        keep(w, fnn_logsumexp(dt, x_in, (fnn_out){ w->log_density, ROWS, 1, 1, 1 }));
+        keep(w, fnn_moments_of(dt, FNN_FULL, x_in, (fnn_in){ 0 }, labels, NULL, 3, m));
+        keep(w, fnn_linear_loss(dt, FNN_SOFTMAX_CE, x_in, y, 3, 6, w->moments, 0.5,
+                                &w->linear_value, w->linear, w->hessian));
+    }
     fnn_network *own = new_network(dt, &small, 2);
     fnn_training *training = NULL;
     keep(w, fnn_training_new(own, fnn_optimizer_init(FNN_ADAM, 0.01, 0, 0), 8, &training));
@@ -69,9 +82,12 @@ static void test_at_once(const variant *v)
         static work alone, of[THREADS];
         pthread_t thread[THREADS];
         fnn_network *shared = new_network((fnn_dtype)dt, &small, 1);
+        naive_gaussians g =
+            new_naive_gaussians((fnn_dtype)dt, FNN_SHARED, 3, 5, NEAR_MEANS, 0, 1);
         memset(&alone, 0, sizeof alone);
         alone.dt = (fnn_dtype)dt;
         alone.shared = shared;
+        alone.gaussians = new_gaussians(&g);
         for (int t = 0; t < THREADS; t++)
             of[t] = alone;
         for (int t = 0; t < THREADS; t++)
@@ -86,6 +102,8 @@ static void test_at_once(const variant *v)
                   t);
         }
         fnn_network_free(shared);
+        fnn_gaussians_free(alone.gaussians);
+        free_naive_gaussians(&g);
     }
     (void)v;
 }
