@@ -1,128 +1,161 @@
 /* dense.c -- one dense layer, forward and backward, and the blocked product under both.
  *
- * A product walks K in blocks of KC (so that a panel of w stays in the first-level cache), then
- * groups of columns and blocks of rows that stay in the second level together:
+ * A product takes a block of rows of x that stays in the second-level cache, and brings each panel of
+ * w to it, K in blocks of KC only where it is longer:
  *
- *     for p0 in K by KC                         partial sums wait in y between K blocks, which
- *       for j0 in m by block                    rounds nothing: the bits are those of one chain
- *         for i0 in n by block
- *           for each panel of j0's columns:  y[i0, j] += x[i0, p0] w[p0, j]
+ *     for i0 in n by block
+ *       for p0 in K by KC                     partial sums wait in y between K blocks, which
+ *         for each panel j of w:  y[i0, j] += x[i0, p0] w[p0, j]        rounds nothing
  *
- * w is read in place when its columns are contiguous. Where its rows lie badly for the cache and
- * there are many rows of x, each panel is first copied to where it is contiguous; that costs one
- * reading of it, and every tile reads it once. A w whose columns are not contiguous is packed
- * beforehand, panel after panel within a K block:
- *
- *     K block 0: [panel 0: KC rows of `width`] [panel 1] ... | K block 1: ...
- *
- * A width is `vectors` whole vectors. Of a w that is read in place, the last columns, if fewer than
- * a vector, are packed alone, as one panel of one vector. */
+ * A panel is as wide as a tile and contiguous, so that its rows come in a stream and not each from a
+ * page of its own. A network keeps its w in panels. Any other w, if its columns are contiguous, is
+ * read in place for a few rows of x; for more, each panel is first copied, which costs one reading
+ * of it where every tile reads it once. A w whose columns are not contiguous is packed beforehand.
+ * Of a w that is read in place, the last columns, if fewer than a vector, are packed alone, as one
+ * panel of one vector. */
 #include "internal.h"
 
-enum { KC = 256, BLOCK_BYTES = 512 << 10, DIRECT_ROWS = 32 };
+enum { KC = 1024, BLOCK_BYTES = 512 << 10, DIRECT_ROWS = 32 };
 
 /* ---- the right-hand factor ---------------------------------------------------------------- */
 
-static int panel_vectors(const fnn_kernels *kn, ptrdiff_t n)
+/* Few rows give few chains of additions, so they take more columns at once. */
+static int vectors_at_once(const fnn_kernels *kn, ptrdiff_t n)
 {
     return n == 1 ? 8 : n <= 3 ? 4 : kn->tile_vectors;
 }
 
-/* Rows a multiple of 32 panel widths apart fall on so few sets of the first-level cache (64 sets of
- * 64 bytes) that a panel would evict itself; a few rows of x are not worth the copy all the same. */
-static bool copies_panels(const fnn_kernels *kn, ptrdiff_t n, fnn_in w)
-{
-    return w.cs == 1 && n > DIRECT_ROWS && w.rs % (32 * kn->tile_vectors * kn->lanes) == 0;
-}
+static ptrdiff_t tile_width(const fnn_kernels *kn) { return kn->tile_vectors * kn->lanes; }
+
+static bool copies_panels(ptrdiff_t n, fnn_in w) { return w.cs == 1 && n > DIRECT_ROWS; }
 
 /* How many columns panels may read in place, without reading past the end of a row. */
 static ptrdiff_t direct_cols(const fnn_kernels *kn, ptrdiff_t n, fnn_in w)
 {
     if (w.cs != 1)
         return 0;
-    return copies_panels(kn, n, w) ? w.cols : w.cols - w.cols % kn->lanes;
+    return copies_panels(n, w) ? w.cols : w.cols - w.cols % kn->lanes;
 }
 
-/* Width of the packed part's rows, all panels together. */
-static ptrdiff_t packed_width(const fnn_kernels *kn, ptrdiff_t n, fnn_in w, ptrdiff_t direct)
+static ptrdiff_t packed_width(const fnn_kernels *kn, ptrdiff_t direct)
 {
-    const ptrdiff_t width = direct ? kn->lanes : kn->lanes * panel_vectors(kn, n);
-    return fnn_round_up(w.cols - direct, width);
+    return direct ? kn->lanes : tile_width(kn);
+}
+
+static ptrdiff_t packed_row(const fnn_kernels *kn, fnn_in w, ptrdiff_t direct)
+{
+    return fnn_round_up(w.cols - direct, packed_width(kn, direct));
 }
 
 bool fnn_rhs_reserve(const fnn_kernels *kn, fnn_dtype dt, ptrdiff_t n, fnn_in w, size_t *bytes)
 {
-    const ptrdiff_t direct = direct_cols(kn, n, w);
-    return fnn_reserve(bytes, dt, w.rows, packed_width(kn, n, w, direct))
-        && (!copies_panels(kn, n, w) || fnn_reserve(bytes, dt, KC, kn->tile_vectors * kn->lanes));
+    return fnn_reserve(bytes, dt, w.rows, packed_row(kn, w, direct_cols(kn, n, w)))
+        && (!copies_panels(n, w) || fnn_reserve(bytes, dt, fnn_min(KC, w.rows), tile_width(kn)));
+}
+
+/* Pack the columns from `direct` on, panel after panel. */
+static void pack(const fnn_kernels *kn, fnn_dtype dt, fnn_in w, ptrdiff_t direct, void *packed)
+{
+    const ptrdiff_t width = packed_width(kn, direct);
+    for (ptrdiff_t j = direct; j < w.cols; j += width)
+        kn->pack(w.rows, fnn_min(width, w.cols - j), fnn_at(dt, w.data, j * w.cs), w.rs, w.cs, width,
+                 fnn_at_out(dt, packed, (j - direct) * w.rows));
 }
 
 fnn_rhs fnn_rhs_prepare(const fnn_kernels *kn, fnn_dtype dt, ptrdiff_t n, fnn_in w,
                         char **scratch)
 {
     const ptrdiff_t direct = direct_cols(kn, n, w);
-    fnn_rhs rhs = { .w = w, .direct_cols = direct };
-    rhs.direct_vectors = panel_vectors(kn, n);
-    rhs.packed_vectors = direct ? 1 : rhs.direct_vectors;
-    rhs.packed_row = packed_width(kn, n, w, direct);
-    rhs.packed = fnn_part(scratch, dt, w.rows, rhs.packed_row);
-    if (copies_panels(kn, n, w))
-        rhs.panel = fnn_part(scratch, dt, KC, kn->tile_vectors * kn->lanes);
-
-    const ptrdiff_t width = rhs.packed_vectors * kn->lanes;
-    for (ptrdiff_t p0 = 0; p0 < w.rows; p0 += KC) {
-        const ptrdiff_t k = fnn_min(KC, w.rows - p0);
-        for (ptrdiff_t j = 0; j < w.cols - direct; j += width)
-            kn->pack(k, fnn_min(width, w.cols - direct - j),
-                     fnn_at(dt, w.data, p0 * w.rs + (direct + j) * w.cs), w.rs, w.cs, width,
-                     fnn_at_out(dt, rhs.packed, p0 * rhs.packed_row + j * k));
-    }
-    return rhs;
+    void *packed = fnn_part(scratch, dt, w.rows, packed_row(kn, w, direct));
+    pack(kn, dt, w, direct, packed);
+    return (fnn_rhs){
+        .w = w, .direct_cols = direct, .vectors = vectors_at_once(kn, n),
+        .width = packed_width(kn, direct), .packed = packed,
+        .panel = copies_panels(n, w)
+               ? fnn_part(scratch, dt, fnn_min(KC, w.rows), tile_width(kn)) : NULL,
+    };
 }
 
 fnn_rhs fnn_rhs_direct(const fnn_kernels *kn, ptrdiff_t n, fnn_in w)
 {
     assert(w.cs == 1);
-    return (fnn_rhs){ .w = w, .direct_cols = w.cols, .direct_vectors = panel_vectors(kn, n) };
+    return (fnn_rhs){ .w = w, .direct_cols = w.cols, .vectors = vectors_at_once(kn, n) };
 }
 
-/* Aim the job at the panel that starts at column j of the K block at p0. */
-static void aim_panel(const fnn_kernels *kn, fnn_dtype dt, const fnn_rhs *rhs, ptrdiff_t p0,
-                      ptrdiff_t k, ptrdiff_t j, ptrdiff_t end, fnn_panel *job)
+ptrdiff_t fnn_panels_row(const fnn_kernels *kn, ptrdiff_t m)
 {
-    ptrdiff_t room; /* vectors from here to the end of what lies in one piece */
-    if (j < rhs->direct_cols) {
-        end = fnn_min(end, rhs->direct_cols);
+    return fnn_round_up(m, tile_width(kn));
+}
+
+void fnn_panels_pack(const fnn_kernels *kn, fnn_dtype dt, fnn_in w, void *panels)
+{
+    pack(kn, dt, w, 0, panels);
+}
+
+void fnn_panels_unpack(const fnn_kernels *kn, fnn_dtype dt, const void *panels, fnn_out w)
+{
+    const ptrdiff_t width = tile_width(kn);
+    for (ptrdiff_t j = 0; j < w.cols; j += width) {
+        const ptrdiff_t cols = fnn_min(width, w.cols - j);
+        fnn_copy(dt, (fnn_in){ fnn_at(dt, panels, j * w.rows), w.rows, cols, width, 1 },
+                 (fnn_out){ fnn_at_out(dt, w.data, j * w.cs), w.rows, cols, w.rs, w.cs });
+    }
+}
+
+fnn_rhs fnn_rhs_panels(const fnn_kernels *kn, ptrdiff_t n, ptrdiff_t k, ptrdiff_t m,
+                       const void *panels)
+{
+    return (fnn_rhs){ .w = { .rows = k, .cols = m }, .vectors = vectors_at_once(kn, n),
+                      .width = tile_width(kn), .packed = panels };
+}
+
+/* Aim the job at the columns from j on of the K block at p0, as many as lie together. */
+static void aim_panel(const fnn_kernels *kn, fnn_dtype dt, const fnn_rhs *rhs, ptrdiff_t p0,
+                      ptrdiff_t k, ptrdiff_t j, fnn_panel *job)
+{
+    const bool direct = j < rhs->direct_cols;
+    const ptrdiff_t end = direct ? rhs->direct_cols : rhs->w.cols;
+    int room = rhs->vectors;
+    if (direct) {
         job->w = fnn_at(dt, rhs->w.data, p0 * rhs->w.rs + j);
         job->w_rs = rhs->w.rs;
-        room = rhs->direct_vectors;
+        job->w_ps = tile_width(kn);
     } else {
-        const ptrdiff_t width = rhs->packed_vectors * kn->lanes;
-        const ptrdiff_t packed_j = j - rhs->direct_cols, within = packed_j % width;
+        const ptrdiff_t packed_j = j - rhs->direct_cols, within = packed_j % rhs->width;
         job->w = fnn_at(dt, rhs->packed,
-                        p0 * rhs->packed_row + (packed_j - within) * k + within);
-        job->w_rs = width;
-        room = rhs->packed_vectors - within / kn->lanes;
+                        (packed_j - within) * rhs->w.rows + p0 * rhs->width + within);
+        job->w_rs = rhs->width;
+        job->w_ps = rhs->width * rhs->w.rows;
+        if (within > 0 || rhs->width < tile_width(kn))
+            room = (int)fnn_min(room, (rhs->width - within) / kn->lanes);
     }
     const ptrdiff_t wanted = fnn_min(room, (end - j + kn->lanes - 1) / kn->lanes);
     job->w_vectors = wanted >= 8 ? 8 : wanted >= 4 ? 4 : wanted >= 2 ? 2 : 1;
     job->cols = fnn_min(job->w_vectors * kn->lanes, end - j);
-    if (j < rhs->direct_cols && rhs->panel) {
-        kn->pack(k, job->cols, job->w, job->w_rs, 1, job->w_vectors * kn->lanes, rhs->panel);
-        job->w = rhs->panel;
+    if (direct && rhs->panel) {
+        assert(job->w_vectors <= kn->tile_vectors);
         job->w_rs = job->w_vectors * kn->lanes;
+        kn->pack(k, job->cols, job->w, rhs->w.rs, 1, job->w_rs, rhs->panel);
+        job->w = rhs->panel;
     }
 }
 
 /* ---- the product -------------------------------------------------------------------------- */
 
-/* Rows of x, and columns of w, of which KC elements each fill BLOCK_BYTES. */
-static ptrdiff_t block(fnn_dtype dt) { return BLOCK_BYTES / KC / (ptrdiff_t)fnn_sizeof(dt); }
-
-void fnn_multiply(const fnn_kernels *kn, fnn_dtype dt, const fnn_product *p)
+/* Blocks of nearly the same number of rows, of which KC elements fill BLOCK_BYTES at most. */
+static ptrdiff_t block_rows(const fnn_kernels *kn, fnn_dtype dt, ptrdiff_t n, ptrdiff_t k)
 {
-    const ptrdiff_t n = p->y.rows, m = p->y.cols, k = p->x.cols, step = block(dt);
-    fnn_panel job = { .x_rs = p->x.rs, .x_cs = p->x.cs, .x_streams = p->x_streams,
+    const ptrdiff_t row = fnn_min(k > 0 ? k : 1, KC) * (ptrdiff_t)fnn_sizeof(dt);
+    const ptrdiff_t most = fnn_min(BLOCK_BYTES / row, 512), blocks = (n + most - 1) / most;
+    return blocks <= 1 ? n : fnn_round_up((n + blocks - 1) / blocks, kn->tile_rows);
+}
+
+/* Rows i .. i + rows - 1 of y. */
+static void multiply_block(const fnn_kernels *kn, fnn_dtype dt, const fnn_product *p, ptrdiff_t i,
+                           ptrdiff_t rows)
+{
+    const ptrdiff_t m = p->y.cols, k = p->x.cols;
+    fnn_panel job = { .n = rows, .x_rs = p->x.rs, .x_cs = p->x.cs, .x_streams = p->x_streams,
                       .y_rs = p->y.rs, .y_cs = p->y.cs,
                       .a_rs = p->a.rs, .a_act = p->a_act, .ahead = p->ahead };
     ptrdiff_t p0 = 0;
@@ -131,22 +164,23 @@ void fnn_multiply(const fnn_kernels *kn, fnn_dtype dt, const fnn_product *p)
         job.accumulate = p->accumulate || p0 > 0;
         const bool last = p0 + job.k >= k;
         job.act = last ? p->act : FNN_IDENTITY;
-        for (ptrdiff_t j0 = 0; j0 < m; j0 += step) {
-            const ptrdiff_t end = fnn_min(m, j0 + step);
-            for (ptrdiff_t i = 0; i < n; i += step) {
-                job.n = fnn_min(step, n - i);
-                job.x = fnn_at(dt, p->x.data, i * p->x.rs + p0 * p->x.cs);
-                for (ptrdiff_t j = j0; j < end; j += job.cols) {
-                    aim_panel(kn, dt, &p->w, p0, job.k, j, end, &job);
-                    job.y = fnn_at_out(dt, p->y.data, i * p->y.rs + j * p->y.cs);
-                    job.bias = p->bias ? fnn_at(dt, p->bias, j) : NULL;
-                    job.a = p->a.data && last ? fnn_at(dt, p->a.data, i * p->a.rs + j) : NULL;
-                    kn->panel(&job);
-                }
-            }
+        job.x = fnn_at(dt, p->x.data, i * p->x.rs + p0 * p->x.cs);
+        for (ptrdiff_t j = 0; j < m; j += job.cols) {
+            aim_panel(kn, dt, &p->w, p0, job.k, j, &job);
+            job.y = fnn_at_out(dt, p->y.data, i * p->y.rs + j * p->y.cs);
+            job.bias = p->bias ? fnn_at(dt, p->bias, j) : NULL;
+            job.a = p->a.data && last ? fnn_at(dt, p->a.data, i * p->a.rs + j) : NULL;
+            kn->panel(&job);
         }
         p0 += job.k;
     } while (p0 < k);
+}
+
+void fnn_multiply(const fnn_kernels *kn, fnn_dtype dt, const fnn_product *p)
+{
+    const ptrdiff_t n = p->y.rows, step = block_rows(kn, dt, n, p->x.cols);
+    for (ptrdiff_t i = 0; i < n; i += step)
+        multiply_block(kn, dt, p, i, fnn_min(step, n - i));
 }
 
 /* For each panel of columns the rows down to its last one. */

@@ -77,6 +77,18 @@ FNN_API fnn_status fnn_set_isa(fnn_isa isa);
 FNN_API int fnn_isa_available(fnn_isa isa);
 FNN_API const char *fnn_isa_name(fnn_isa isa);
 
+/* ---- threads ------------------------------------------------------------------------------ */
+
+/* The most threads that a call computes with, its own included: at first FASTNN_NUM_THREADS or
+ * OMP_NUM_THREADS from the environment, else as many as the process may use processors (affinity,
+ * control group). Out of range is brought into range. Results do not depend on it. Threads are
+ * started when first needed; a call that finds them busy does without. */
+FNN_API int fnn_get_num_threads(void);
+FNN_API void fnn_set_num_threads(int threads);
+/* For the calls of this thread alone, until it says otherwise; 0: the number above. Returns what it
+ * said before. */
+FNN_API int fnn_use_threads(int threads);
+
 /* ---- layers ------------------------------------------------------------------------------- */
 
 /* y = fn(x), elementwise; y may be x itself. */
@@ -145,9 +157,13 @@ FNN_API fnn_status fnn_network_new(fnn_dtype dt, ptrdiff_t layers, const ptrdiff
                                    const fnn_act *acts, fnn_network **net);
 FNN_API void fnn_network_free(fnn_network *net);
 
-/* Views of the parameters, valid as long as the network: w (k, m), b (1, m), cs == 1. */
+/* Views of the parameters, valid as long as the network: w (k, m), b (1, m), cs == 1. They may be
+ * written by whoever holds the network, as its maker does until the first release. While nobody
+ * does, outputs are faster: they come from a packed copy of the weights, made when first needed. */
 FNN_API fnn_out fnn_network_weight(const fnn_network *net, ptrdiff_t layer);
 FNN_API fnn_out fnn_network_bias(const fnn_network *net, ptrdiff_t layer);
+FNN_API void fnn_network_hold(fnn_network *net);
+FNN_API void fnn_network_release(fnn_network *net);
 
 /* y = the outputs for the rows of x. */
 FNN_API fnn_status fnn_network_forward(fnn_network *net, fnn_in x, fnn_out y);

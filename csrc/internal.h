@@ -123,8 +123,8 @@ typedef struct {
     ptrdiff_t x_rs, x_cs;
     bool x_streams; /* x comes from memory: a tile has the rows after its own fetched meanwhile */
     const void *w;
-    ptrdiff_t w_rs;
-    int w_vectors; /* width of the panel: 1, 2, 4 or 8 vectors */
+    ptrdiff_t w_rs, w_ps; /* every tile_vectors vectors are w_ps elements after those before */
+    int w_vectors;        /* width of the panel: 1, 2, 4 or 8 vectors */
     void *y;
     ptrdiff_t y_rs, y_cs;
     const void *bias;
@@ -148,6 +148,7 @@ typedef struct {
     double scale;        /* 1 / sum of the weights */
     void *dz;
     ptrdiff_t dz_rs;
+    double *losses; /* NULL, or where each row's loss times its weight goes */
 } fnn_loss_rows;
 
 /* Squared distances of the rows in `panels` panels of x to c means (c, d), rows ld apart, into
@@ -203,6 +204,31 @@ bool fnn_reserve(size_t *total, fnn_dtype dt, ptrdiff_t a, ptrdiff_t b);
 /* Hand out the parts of a block in the order in which they were reserved. */
 void *fnn_part(char **cursor, fnn_dtype dt, ptrdiff_t a, ptrdiff_t b);
 
+/* ---- threads (threads.c) ------------------------------------------------------------------ */
+
+enum { FNN_MOST_THREADS = 128 };
+
+/* The work that is worth a thread of its own, in floating-point operations of a product: some
+ * microseconds, where handing it over takes a few tenths of one. */
+#define FNN_PART_WORK 1e6
+
+/* In how many parts to do so much work: as many as there are threads, or fewer if it is little. */
+int fnn_parts(double work);
+
+/* Call task(context, part, parts) for part = 0 .. parts - 1, from several threads if there are any to
+ * be had, and return when all calls have returned. Parts may not wait for each other. */
+typedef void (*fnn_task)(void *context, int part, int parts);
+void fnn_run(int parts, fnn_task task, void *context);
+
+/* Where part number `part` of `count` things begins; it ends where the next one begins. */
+FNN_INLINE ptrdiff_t fnn_share(ptrdiff_t count, int part, int parts)
+{
+    return count / parts * part + fnn_min(count % parts, part);
+}
+
+/* The processors that this process may use. */
+int fnn_processors(void);
+
 /* ---- the product (dense.c) ---------------------------------------------------------------- */
 
 /* The right-hand factor as panels read it: the first direct_cols columns in place, the others
@@ -210,9 +236,9 @@ void *fnn_part(char **cursor, fnn_dtype dt, ptrdiff_t a, ptrdiff_t b);
 typedef struct {
     fnn_in w;
     ptrdiff_t direct_cols;
-    int direct_vectors, packed_vectors; /* width of the panels */
-    void *packed;
-    ptrdiff_t packed_row; /* elements of one row of k over all packed panels */
+    int vectors;          /* that a tile takes at once */
+    ptrdiff_t width;      /* of the packed panels */
+    const void *packed;   /* panel after panel, each w.rows x width */
     void *panel;          /* room for a copy of a direct panel; NULL: read it in place */
 } fnn_rhs;
 
@@ -238,6 +264,13 @@ fnn_rhs fnn_rhs_prepare(const fnn_kernels *kn, fnn_dtype dt, ptrdiff_t n, fnn_in
 /* The same without any, for a w whose columns are contiguous, whose rows are readable to whole cache
  * lines, and do not lie badly for the cache. */
 fnn_rhs fnn_rhs_direct(const fnn_kernels *kn, ptrdiff_t n, fnn_in w);
+
+/* Panels as wide as the main tile that hold all of w, `k x fnn_panels_row()` elements. */
+ptrdiff_t fnn_panels_row(const fnn_kernels *kn, ptrdiff_t m);
+void fnn_panels_pack(const fnn_kernels *kn, fnn_dtype dt, fnn_in w, void *panels);
+void fnn_panels_unpack(const fnn_kernels *kn, fnn_dtype dt, const void *panels, fnn_out w);
+fnn_rhs fnn_rhs_panels(const fnn_kernels *kn, ptrdiff_t n, ptrdiff_t k, ptrdiff_t m,
+                       const void *panels);
 void fnn_multiply(const fnn_kernels *kn, fnn_dtype dt, const fnn_product *p);
 
 /* dw = x^T delta, added to what is there if `accumulate`. delta's columns are contiguous and

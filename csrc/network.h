@@ -1,8 +1,9 @@
 /* network.h -- how a network lies in memory; for network.c and training.c.
  *
  * Parameters lie in one run of memory, layer after layer: w, k rows of `ld` elements, of which the
- * first m count and the others stay zero; then b, one such row. Gradients and the optimiser's
- * state have the same layout, so that one step is a walk over four runs of memory.
+ * first m count and the others stay zero; then b, one such row. That is what views show. Beside it
+ * there are the panels, the weights once more as the product reads them (see dense.c): outputs are
+ * computed from them while nobody holds the views, and training changes them in place.
  *
  * Rows pass through all layers in blocks, whose activations stay in the second-level cache; and
  * as every sum over rows is one chain that goes on from block to block, the size of the blocks
@@ -12,21 +13,45 @@
 
 #include "internal.h"
 
+#include <stdatomic.h>
+
 typedef struct {
     ptrdiff_t k, m, ld; /* ld: row stride of w, and of this layer's activations */
     fnn_act act;
     ptrdiff_t w, b;       /* where they start in the parameters */
-    ptrdiff_t activation; /* where the layer's output for a block of rows starts */
+    ptrdiff_t panels;     /* where w starts in the panels */
+    ptrdiff_t biases;     /* where b would start if all biases lay together */
 } fnn_layer;
 
 struct fnn_network {
     fnn_dtype dt;
     fnn_loss loss; /* FNN_NLOSS: the last activation has none */
-    ptrdiff_t layers, inputs, parameters, widest, block_rows, activations;
+    ptrdiff_t layers, inputs, parameters, biases, widest, block_rows;
+    double flops; /* of the products for one row */
     void *memory;
+    _Atomic long holders; /* of the views, who may write */
+    void *_Atomic panels; /* NULL until they are wanted */
+    ptrdiff_t panels_size;
+    _Atomic(const fnn_kernels *) packed_for; /* NULL: the panels are not what the views show */
+    _Atomic bool packing;
     fnn_workspace workspace;
     fnn_layer layer[];
 };
+
+/* Room for the panels; false if there is none to be had. */
+bool fnn_network_make_panels(fnn_network *net);
+
+/* The panels, packed now if need be; NULL while somebody holds the views, while another thread is
+ * packing, or if they are packed for another instruction set. */
+const void *fnn_network_panels(fnn_network *net, const fnn_kernels *kn);
+
+/* The panels, for which there is room, are what counts from the one call to the other. */
+void fnn_network_use_panels(fnn_network *net, const fnn_kernels *kn);
+void fnn_network_show_panels(fnn_network *net, const fnn_kernels *kn);
+
+/* Layer l's w as the factor of n rows, from the panels or, where that is NULL, in place. */
+fnn_rhs fnn_layer_factor(const fnn_network *net, const fnn_kernels *kn, ptrdiff_t l, ptrdiff_t n,
+                         const void *panels);
 
 /* Layer l's part of anything laid out like the parameters. */
 FNN_INLINE fnn_out fnn_weight_in(const fnn_network *net, void *memory, ptrdiff_t l)
@@ -48,7 +73,7 @@ FNN_INLINE fnn_out fnn_activation_at(const fnn_network *net, void *memory, ptrdi
 }
 
 /* y = act(x w + b) with layer l's parameters. */
-void fnn_layer_forward(const fnn_network *net, const fnn_kernels *kn, ptrdiff_t l, fnn_act act,
-                       fnn_in x, fnn_out y, fnn_ahead *ahead);
+fnn_product fnn_layer_product(const fnn_network *net, const fnn_kernels *kn, ptrdiff_t l, fnn_act act,
+                              fnn_in x, fnn_out y, const void *panels);
 
 #endif

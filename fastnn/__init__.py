@@ -23,7 +23,15 @@ from .kernels import (
 )
 from .linear import LogisticRegression, Ridge
 from .network import Network
-from .runtime import available_isas, backend, isa, show_config, use_isa
+from .runtime import (
+    available_isas,
+    backend,
+    get_num_threads,
+    isa,
+    set_num_threads,
+    show_config,
+    use_isa,
+)
 
 __version__ = "0.1.0"
 
@@ -40,12 +48,14 @@ __all__ = [
     "dense_forward",
     "gaussian_logpdf",
     "gaussian_moments",
+    "get_num_threads",
     "isa",
     "kernels",
     "linear_loss",
     "log_softmax",
     "logsumexp",
     "runtime",
+    "set_num_threads",
     "show_config",
     "sigmoid",
     "sigmoid_cross_entropy",

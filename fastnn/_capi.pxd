@@ -83,6 +83,10 @@ cdef extern from "fastnn.h" nogil:
     int fnn_isa_available(fnn_isa isa)
     const char *fnn_isa_name(fnn_isa isa)
 
+    int fnn_get_num_threads()
+    void fnn_set_num_threads(int threads)
+    int fnn_use_threads(int threads)
+
     fnn_status fnn_map(fnn_dtype dt, fnn_function fn, fnn_in x, fnn_out y)
     fnn_status fnn_softmax(fnn_dtype dt, fnn_in z, fnn_out y)
     fnn_status fnn_log_softmax(fnn_dtype dt, fnn_in z, fnn_out y)
@@ -103,6 +107,8 @@ cdef extern from "fastnn.h" nogil:
     void fnn_network_free(fnn_network *net)
     fnn_out fnn_network_weight(const fnn_network *net, Py_ssize_t layer)
     fnn_out fnn_network_bias(const fnn_network *net, Py_ssize_t layer)
+    void fnn_network_hold(fnn_network *net)
+    void fnn_network_release(fnn_network *net)
     fnn_status fnn_network_forward(fnn_network *net, fnn_in x, fnn_out y)
     fnn_status fnn_network_activations(fnn_network *net, fnn_in x, const fnn_out *ys)
     fnn_status fnn_network_gradients(fnn_network *net, fnn_in x, fnn_targets y, double alpha,

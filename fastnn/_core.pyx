@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, embedsignature=False
-# cython: cdivision=True, freethreading_compatible=True
+# cython: cdivision=True, freethreading_compatible=True, auto_pickle=False
 """The compiled backend: arrays become views, the GIL is released, a status becomes an exception.
 
 Checks that cost O(1) are made here and in C. When one of them refuses something, the arguments go
@@ -148,6 +148,24 @@ def set_isa(name):
     _check.one_of("instruction set", name, tuple(names))
     if fnn_set_isa(<fnn_isa><int>names[name]) != FNN_OK:
         raise RuntimeError(f"this machine has no {name}; it has {', '.join(available_isas())}")
+
+
+# Threads
+
+
+def get_num_threads():
+    """The most threads that a call computes with."""
+    return fnn_get_num_threads()
+
+
+def set_num_threads(int threads):
+    """Compute with at most this many threads, at least 1, from now on."""
+    fnn_set_num_threads(threads)
+
+
+def use_threads(int threads):
+    """Do so in this thread alone; 0 ends that. Returns what was said before."""
+    return fnn_use_threads(threads)
 
 
 def fma_burst(dtype, Py_ssize_t iterations):
@@ -377,6 +395,34 @@ cdef int propagate() except -1:
     return -1
 
 
+cdef class NetworkEngine
+
+
+cdef class NetworkCall:
+    """A network as a function: the base of `fastnn.Network`, for which one call of C is enough."""
+
+    cdef public NetworkEngine _engine
+
+    def __call__(self, x, *, out=None, num_threads=None):
+        """Outputs of the network; see `fastnn.Network`."""
+        if num_threads is None:
+            return self._engine.forward(x, out)
+        cdef int before = fnn_use_threads(_rules.integer("num_threads", num_threads, 1))
+        try:
+            return self._engine.forward(x, out)
+        finally:
+            fnn_use_threads(before)
+
+
+cdef class Lease:
+    """The base of an array over a network's parameters, which may be written while it lives."""
+
+    cdef NetworkEngine engine
+
+    def __dealloc__(self):
+        fnn_network_release(self.engine.net)
+
+
 cdef class NetworkEngine:
     """The arithmetic of `fastnn.Network`, which has checked the arguments but those of forward."""
 
@@ -411,12 +457,21 @@ cdef class NetworkEngine:
             raise MemoryError(f"no memory for the parameters of a network of sizes {sizes}")
         if status != FNN_OK:
             failed(status, "Network")
+        fnn_network_release(self.net)
 
     def __dealloc__(self):
         fnn_network_free(self.net)
 
-    cdef cnp.ndarray parameter(self, fnn_out v, int ndim):
+    cdef cnp.ndarray parameter(self, fnn_out v, int ndim, bint writable):
         """An array over the engine's own memory, which keeps the engine alive."""
+        cdef Lease lease
+        base = self
+        if writable:
+            lease = Lease.__new__(Lease)
+            lease.engine = self
+            fnn_network_hold(self.net)
+            base = lease
+        cdef int flags = cnp.NPY_ARRAY_BEHAVED if writable else cnp.NPY_ARRAY_ALIGNED
         cdef cnp.npy_intp shape[2]
         cdef cnp.npy_intp strides[2]
         cdef Py_ssize_t size = 4 if self.typenum == cnp.NPY_FLOAT else 8
@@ -424,25 +479,27 @@ cdef class NetworkEngine:
         strides[0], strides[1] = v.rs * size, v.cs * size
         cdef int skip = 2 - ndim
         array = cnp.PyArray_New(cnp.ndarray, ndim, shape + skip, self.typenum, strides + skip,
-                                v.data, 0, cnp.NPY_ARRAY_BEHAVED, <object>NULL)
-        cnp.set_array_base(array, self)
+                                v.data, 0, flags, <object>NULL)
+        cnp.set_array_base(array, base)
         return array
 
-    @property
-    def weights(self):
-        return [self.parameter(fnn_network_weight(self.net, l), 2) for l in range(self.layers)]
+    def weights(self, bint writable=True):
+        """Live arrays; while those that are writable exist, outputs take longer."""
+        return [self.parameter(fnn_network_weight(self.net, l), 2, writable)
+                for l in range(self.layers)]
 
-    @property
-    def biases(self):
-        return [self.parameter(fnn_network_bias(self.net, l), 1) for l in range(self.layers)]
+    def biases(self, bint writable=True):
+        """Live arrays, likewise."""
+        return [self.parameter(fnn_network_bias(self.net, l), 1, writable)
+                for l in range(self.layers)]
 
-    def forward(self, x, out=None):
+    cpdef forward(self, x, out=None):
         """Outputs (n, m) of x (n, k), or (m,) of (k,); checks both."""
         cdef int ndim = 1 if readable(x, 1, self.typenum) else 2
         if not (ndim == 1 or readable(x, 2, self.typenum)) or not (
             out is None or writable(out, ndim, self.typenum)
         ):
-            x = _rules.forward(x, out, self.weights, self.biases)
+            x = _rules.forward(x, out, self.weights(False), self.biases(False))
             ndim = x.ndim
         cdef fnn_in x_view = view_in(x)
         result = out
@@ -458,7 +515,7 @@ cdef class NetworkEngine:
                 status = fnn_network_forward(self.net, x_view, y_view)
         if status == FNN_OK:
             return result
-        _rules.forward(x, out, self.weights, self.biases)
+        _rules.forward(x, out, self.weights(False), self.biases(False))
         if status == FNN_EALIAS:
             return deliver(self.forward(x), out)
         return failed(status, "Network")

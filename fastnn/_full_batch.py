@@ -30,7 +30,7 @@ class Objective:
     ) -> None:
         self._engine, self._alpha = engine, alpha
         self._x, self._y, self._sample_weight = x, y, sample_weight
-        self._parameters = [p for pair in zip(engine.weights, engine.biases) for p in pair]
+        self._parameters = [p for pair in zip(engine.weights(), engine.biases()) for p in pair]
         self.rounding = _ROUNDINGS * float(np.finfo(x.dtype).eps)
 
     def read(self) -> Array:

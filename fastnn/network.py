@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import math
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,13 +15,14 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from . import _check, _full_batch
 from . import _check_network as _rules
 from .runtime import backend_module as _backend
+from .runtime import threads_of_call
 
 __all__ = ["Network"]
 
 Array = NDArray[Any]
 
 
-class Network:
+class Network(_backend.NetworkCall):
     """A dense (fully connected) feed-forward network.
 
     ``a_0 = x``, ``a_l = act_l(a_{l-1} W_l + b_l)``; the loss follows from the output layer: softmax
@@ -52,6 +54,18 @@ class Network:
     ``r = sqrt(6 / k)`` (He) before relu. They are drawn in float64 and rounded to dtype, so a seed
     gives the same network in both. Biases start at zero.
 
+    ``net(x, *, out=None, num_threads=None)`` returns the outputs (n, m) for x (n, k), or (m,) for one
+    row (k,). x is array_like of the network's dtype; `out`, of the shape and dtype of the result,
+    receives it and is returned. NaN and infinity in a row stay in that row, and with the compiled
+    kernels a row gives the same bits alone and in any batch. A TypeError says that a dtype is
+    another one, a ValueError that a rank or width is, or that `out` is read-only or shares memory
+    with x or a parameter. This is also the fast path for one row: an ndarray x with an `out` costs
+    one call of C, all checks included, and allocates nothing. Outputs take longer while an array of
+    `weights` or `biases` is alive, as it may be written.
+
+    num_threads, here and in the methods, is the most threads that the call may use; the default is
+    `fastnn.get_num_threads()`. No result depends on it.
+
     Numerics: those of `fastnn.kernels`. Predictions may run in several threads at once, but not
     while another thread trains the same network: they would mix weights of different steps.
 
@@ -66,13 +80,19 @@ class Network:
     >>> net(x).argmax(axis=1)
     array([0, 1, 1, 0])
 
+    One row, into memory that is there:
+
+    >>> y = np.empty(2)
+    >>> net(x[1], out=y) is y
+    True
+
     References
     ----------
     X. Glorot, Y. Bengio, Understanding the difficulty of training deep feedforward neural networks,
     AISTATS 2010. K. He et al., Delving deep into rectifiers, ICCV 2015.
     """
 
-    __slots__ = ("__weakref__", "_activation", "_dtype", "_engine", "_lock", "_output", "_sizes")
+    __slots__ = ("__weakref__", "_activation", "_dtype", "_lock", "_output", "_sizes")
 
     def __init__(
         self,
@@ -101,7 +121,7 @@ class Network:
         self._engine = _backend.NetworkEngine(sizes, self._activation, output, self._dtype)
 
     def _draw_weights(self, rng: np.random.Generator) -> None:
-        for w, name in zip(self._engine.weights, (*self._activation, self._output)):
+        for w, name in zip(self._engine.weights(), (*self._activation, self._output)):
             k, m = w.shape
             limit = math.sqrt(6 / k) if name == "relu" else math.sqrt(6 / (k + m))
             w[...] = rng.uniform(-limit, limit, (k, m))
@@ -138,20 +158,20 @@ class Network:
         Assigning a sequence of arrays checks all of them (number, shapes, dtype) and then copies
         their values.
         """
-        return tuple(self._engine.weights)
+        return tuple(self._engine.weights())
 
     @weights.setter
     def weights(self, arrays: Iterable[ArrayLike]) -> None:
-        self._assign("weights", self._engine.weights, arrays)
+        self._assign("weights", self._engine.weights(), arrays)
 
     @property
     def biases(self) -> tuple[Array, ...]:
         """The biases b (m,) of each layer, in the same manner as `weights`."""
-        return tuple(self._engine.biases)
+        return tuple(self._engine.biases())
 
     @biases.setter
     def biases(self, arrays: Iterable[ArrayLike]) -> None:
-        self._assign("biases", self._engine.biases, arrays)
+        self._assign("biases", self._engine.biases(), arrays)
 
     def _assign(self, what: str, live: list[Array], arrays: Iterable[ArrayLike]) -> None:
         given = list(arrays)
@@ -163,48 +183,14 @@ class Network:
             for p, value in zip(live, values):
                 p[...] = value
 
-    def __call__(self, x: ArrayLike, *, out: Array | None = None) -> Array:
-        """Outputs of the network.
-
-        Parameters
-        ----------
-        x : array_like (n, k) or (k,), dtype of the network
-        out : ndarray (n, m) or (m,), dtype of the network, optional
-            Receives the result; it must not share memory with x or with a parameter.
-
-        Returns
-        -------
-        ndarray (n, m), or (m,) for one row (k,)
-            `out` if it is given.
-
-        Raises
-        ------
-        TypeError
-            If x or `out` is of another dtype.
-        ValueError
-            If x has another rank or width, or `out` has another shape, is read-only, or overlaps.
-
-        Notes
-        -----
-        Numerics: NaN and infinity in a row stay in that row. With the compiled kernels, a row gives
-        the same bits alone and in any batch.
-
-        Examples
-        --------
-        >>> import numpy as np, fastnn
-        >>> net = fastnn.Network((3, 2))
-        >>> net.weights = [np.zeros((3, 2), np.float32)]
-        >>> net(np.ones(3, np.float32))
-        array([0.5, 0.5], dtype=float32)
-        """
-        return self._engine.forward(x, out)
-
-    def activations(self, x: ArrayLike) -> list[Array]:
+    def activations(self, x: ArrayLike, *, num_threads: int | None = None) -> list[Array]:
         """Output of every layer, the hidden ones and the last.
 
         Parameters
         ----------
         x : array_like (n, k) or (k,), dtype of the network
+        num_threads : int, optional
+            The most threads to use, at least 1.
 
         Returns
         -------
@@ -224,7 +210,8 @@ class Network:
         [(5, 3), (5, 2)]
         """
         rows = _rules.rows(x, self._sizes[0], self._dtype, (1, 2))
-        return self._engine.activations(rows)
+        with threads_of_call(num_threads):
+            return self._engine.activations(rows)
 
     def loss_and_gradients(
         self,
@@ -233,6 +220,7 @@ class Network:
         *,
         alpha: float = 0.0,
         sample_weight: ArrayLike | None = None,
+        num_threads: int | None = None,
     ) -> tuple[float, list[tuple[Array, Array]]]:
         """Loss over the rows and its gradient by every parameter.
 
@@ -247,6 +235,8 @@ class Network:
             Weight of the penalty, at least 0; biases are not penalised.
         sample_weight : array_like (n,), dtype of the network, optional
             Weights w of the rows, finite, at least 0, with a positive sum.
+        num_threads : int, optional
+            The most threads to use, at least 1.
 
         Returns
         -------
@@ -276,7 +266,8 @@ class Network:
         """
         alpha = _rules.number("alpha", alpha, "finite and at least 0", lambda a: a >= 0)
         data = self._data(x, y, sample_weight)
-        return self._engine.gradients(*data[:2], alpha, data[2])
+        with threads_of_call(num_threads):
+            return self._engine.gradients(*data[:2], alpha, data[2])
 
     def _data(
         self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
@@ -299,6 +290,7 @@ class Network:
         rng: int | np.random.Generator | None = None,
         sample_weight: ArrayLike | None = None,
         callback: Callable[[int, float], Any] | None = None,
+        num_threads: int | None = None,
     ) -> list[float]:
         """Fit the parameters by minibatch gradient descent, or on all rows at once by L-BFGS.
 
@@ -332,6 +324,8 @@ class Network:
         callback : callable, optional
             Called after each epoch as ``callback(epoch, loss)``, epoch from 0; training stops if it
             returns True. It must not train the network or assign its weights or biases.
+        num_threads : int, optional
+            The most threads to use, at least 1.
 
         Returns
         -------
@@ -387,7 +381,7 @@ class Network:
         def stops(epoch: int, loss: float) -> bool:
             return callback is not None and _is_true(callback(epoch, loss))
 
-        with self._exclusive("train"):
+        with self._exclusive("train"), threads_of_call(num_threads):
             if solver == "lbfgs":
                 objective = _full_batch.Objective(self._engine, x, y, sample_weight, options[3])
                 return _full_batch.train(objective, epochs, tol, stops)
@@ -402,8 +396,8 @@ class Network:
                     break
         return losses
 
-    def _parameters(self) -> list[Array]:
-        return [*self._engine.weights, *self._engine.biases]
+    def _parameters(self, writable: bool = False) -> list[Array]:
+        return [*self._engine.weights(writable), *self._engine.biases(writable)]
 
     def _keep_finite(self, epoch: int, loss: float, before: list[Array]) -> None:
         """Restore the parameters from before the epoch, and say so, if it has diverged."""
@@ -414,7 +408,7 @@ class Network:
             what = "a weight"
         else:
             return
-        for p, value in zip(parameters, before):
+        for p, value in zip(self._parameters(writable=True), before):
             p[...] = value
         raise FloatingPointError(
             f"epoch {epoch}: {what} is not finite; the weights before this epoch are kept; "
@@ -430,14 +424,18 @@ class Network:
         finally:
             self._lock.release()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # That of object refuses, with old protocols, a class whose base is compiled.
+        return copyreg.__newobj__, (type(self),), self.__getstate__()  # type: ignore[attr-defined]
+
     def __getstate__(self) -> dict[str, Any]:
         return {
             "sizes": self._sizes,
             "activation": self._activation,
             "output": self._output,
             "dtype": self._dtype.name,
-            "weights": [np.array(w, order="C") for w in self._engine.weights],
-            "biases": [np.array(b, order="C") for b in self._engine.biases],
+            "weights": [np.array(w, order="C") for w in self._engine.weights(False)],
+            "biases": [np.array(b, order="C") for b in self._engine.biases(False)],
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -55,6 +55,9 @@ __all__ = [
 Array = NDArray[Any]
 
 
+_threads = 1
+
+
 def available_isas() -> tuple[str, ...]:
     """Name the instruction sets of this backend."""
     return ("numpy",)
@@ -63,6 +66,22 @@ def available_isas() -> tuple[str, ...]:
 def isa() -> str:
     """Name the instruction set in use."""
     return "numpy"
+
+
+def get_num_threads() -> int:
+    """Return what was set; NumPy has threads of its own, which this does not reach."""
+    return _threads
+
+
+def set_num_threads(threads: int) -> None:
+    """Note how many threads are wanted."""
+    global _threads
+    _threads = threads
+
+
+def use_threads(threads: int) -> int:
+    """Note nothing."""
+    return 0
 
 
 def set_isa(name: str) -> None:
@@ -204,6 +223,27 @@ _SOLVER = {
 }
 
 
+def _read_only(a: Array) -> Array:
+    view = a.view()
+    view.flags.writeable = False
+    return view
+
+
+class NetworkCall:
+    """A network as a function: the base of `fastnn.Network`."""
+
+    __slots__ = ("_engine",)
+    _engine: NetworkEngine
+
+    def __call__(
+        self, x: ArrayLike, *, out: Array | None = None, num_threads: int | None = None
+    ) -> Array:
+        """Outputs of the network; see `fastnn.Network`."""
+        if num_threads is not None:
+            _check_network.integer("num_threads", num_threads, 1)
+        return self._engine.forward(x, out)
+
+
 class NetworkEngine:
     """The arithmetic of `fastnn.Network`, which has checked the arguments but those of forward."""
 
@@ -214,23 +254,31 @@ class NetworkEngine:
         output: str,
         dtype: np.dtype[Any],
     ) -> None:
-        self.weights = [np.zeros((k, m), dtype) for k, m in zip(sizes, sizes[1:])]
-        self.biases = [np.zeros(m, dtype) for m in sizes[1:]]
+        self._weights = [np.zeros((k, m), dtype) for k, m in zip(sizes, sizes[1:])]
+        self._biases = [np.zeros(m, dtype) for m in sizes[1:]]
         self._hidden = activations
         self._output = output
         self._loss = _check_network.LOSSES[output]
+
+    def weights(self, writable: bool = True) -> list[Array]:
+        """Live arrays, or, not writable, views of them."""
+        return [w if writable else _read_only(w) for w in self._weights]
+
+    def biases(self, writable: bool = True) -> list[Array]:
+        """Live arrays, likewise."""
+        return [b if writable else _read_only(b) for b in self._biases]
 
     @quiet
     def _layers(self, x: Array, output: str) -> list[Array]:
         """Return [x, a_1, ..., a_L], a_l = act(a_{l-1} W_l + b_l); `output` names the last act."""
         a = [x]
-        for w, b, name in zip(self.weights, self.biases, (*self._hidden, output)):
+        for w, b, name in zip(self._weights, self._biases, (*self._hidden, output)):
             a.append(ACTIVATION[name](a[-1] @ w + b))
         return a
 
     def forward(self, x: ArrayLike, out: Array | None = None) -> Array:
         """Outputs (n, m) of x (n, k), or (m,) of (k,); checks both."""
-        x = _check_network.forward(x, out, self.weights, self.biases)
+        x = _check_network.forward(x, out, self._weights, self._biases)
         return delivered(self._layers(x, self._output)[-1], out)
 
     def activations(self, x: Array) -> list[Array]:
@@ -245,8 +293,8 @@ class NetworkEngine:
         *a, z = self._layers(x, "identity")
         loss, delta = mean_loss(self._loss, z, y, sample_weight)
         gradients = []
-        for layer in reversed(range(len(self.weights))):
-            w = self.weights[layer]
+        for layer in reversed(range(len(self._weights))):
+            w = self._weights[layer]
             dw = a[layer].T @ delta
             if alpha:
                 dw += alpha * w
@@ -278,7 +326,7 @@ class _Training:
         self._engine, self._alpha, self._batch_size = engine, alpha, batch_size
         self._update, n_state = _SOLVER[solver]
         self._hyper = {"learning_rate": learning_rate, "momentum": momentum, "step": 0}
-        pairs = zip(engine.weights, engine.biases)
+        pairs = zip(engine.weights(), engine.biases())
         self._parameters = [p for pair in pairs for p in pair]
         self._state = [[np.zeros_like(p) for _ in range(n_state)] for p in self._parameters]
 

@@ -1,8 +1,10 @@
-"""The backend and the instruction set: which code computes, and how to choose it.
+"""The backend, the instruction set and the threads: what computes, and how to choose it.
 
 The backend is chosen once, when fastnn is imported, by the environment variable FASTNN_BACKEND:
 "compiled" (the default) or "numpy". The compiled backend picks the best instruction set of the
-machine; the environment variable FASTNN_ISA or `use_isa` override it.
+machine; the environment variable FASTNN_ISA or `use_isa` override it. It computes with as many
+threads as the process may use processors; FASTNN_NUM_THREADS, OMP_NUM_THREADS or `set_num_threads`
+override that, and threadpoolctl, where it is installed, limits it. No result depends on it.
 """
 
 from __future__ import annotations
@@ -16,7 +18,19 @@ from types import ModuleType
 
 import numpy as np
 
-__all__ = ["available_isas", "backend", "isa", "measure_peak", "show_config", "use_isa"]
+from . import _check_network
+
+__all__ = [
+    "available_isas",
+    "backend",
+    "get_num_threads",
+    "isa",
+    "measure_peak",
+    "set_num_threads",
+    "show_config",
+    "threads_of_call",
+    "use_isa",
+]
 
 _BACKENDS = ("compiled", "numpy")
 
@@ -43,6 +57,48 @@ def _load_backend(name: str) -> ModuleType:
 
 _backend = os.environ.get("FASTNN_BACKEND") or "compiled"
 backend_module = _load_backend(_backend)
+
+
+def _register_with_threadpoolctl() -> None:
+    """Let threadpoolctl, and so joblib, see and limit the threads."""
+    try:
+        import threadpoolctl
+    except ImportError:
+        return
+
+    class FastnnController(threadpoolctl.LibController):
+        user_api = "fastnn"
+        internal_api = "fastnn"
+        filename_prefixes = ("_core",)
+        check_symbols = ("fnn_get_num_threads",)
+
+        def get_num_threads(self) -> int:
+            return backend_module.get_num_threads()
+
+        def set_num_threads(self, num_threads: int) -> None:
+            backend_module.set_num_threads(max(1, num_threads))
+
+        def get_version(self) -> str:
+            from . import __version__
+
+            return __version__
+
+        def set_additional_attributes(self) -> None:
+            self.isa = backend_module.isa()
+
+    threadpoolctl.register(FastnnController)
+
+
+def _check_environment() -> None:
+    """Refuse a FASTNN_NUM_THREADS that is no number of threads."""
+    text = os.environ.get("FASTNN_NUM_THREADS")
+    if text and not (text.isdecimal() and int(text) > 0):
+        raise ValueError(f"FASTNN_NUM_THREADS={text!r}: it must be an integer of at least 1")
+
+
+_check_environment()
+if _backend == "compiled":
+    _register_with_threadpoolctl()
 
 
 def backend() -> str:
@@ -93,6 +149,52 @@ def use_isa(name: str) -> Iterator[None]:
         backend_module.set_isa(before)
 
 
+def get_num_threads() -> int:
+    """Return the most threads that a call computes with, its own included."""
+    return backend_module.get_num_threads()
+
+
+def set_num_threads(num_threads: int) -> None:
+    """Compute with at most this many threads from now on, in the whole process.
+
+    More than there are processors are allowed. A call uses fewer where the work is not worth more,
+    and only its own where another call has the others. Results do not depend on the number.
+
+    Parameters
+    ----------
+    num_threads : int
+        At least 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no integer, or less than 1.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> before = fastnn.get_num_threads()
+    >>> fastnn.set_num_threads(1)
+    >>> fastnn.get_num_threads()
+    1
+    >>> fastnn.set_num_threads(before)
+    """
+    backend_module.set_num_threads(_check_network.integer("num_threads", num_threads, 1))
+
+
+@contextmanager
+def threads_of_call(num_threads: int | None) -> Iterator[None]:
+    """Let what this thread calls inside a `with` block use so many threads; None: as set."""
+    if num_threads is None:
+        yield
+        return
+    before = backend_module.use_threads(_check_network.integer("num_threads", num_threads, 1))
+    try:
+        yield
+    finally:
+        backend_module.use_threads(before)
+
+
 def measure_peak(dtype: str = "float32", seconds: float = 0.002) -> float:
     """Return the floating-point operations a second of one core, by FMAs in registers.
 
@@ -131,6 +233,7 @@ def show_config() -> None:
         "Python": sys.version.split()[0],
         "platform": platform.platform(),
         "CPUs": _cpu_count(),
+        "threads": get_num_threads(),
     }
     for name, value in rows.items():
         print(f"{name + ':':<16}{value}")

@@ -72,10 +72,13 @@ FNN_INLINE void FN(tile)(const int rows, const int vectors, const fnn_panel *job
     }
 
     const REAL *w = job->w;
-    const ptrdiff_t x_rs = job->x_rs, x_cs = job->x_cs, w_rs = job->w_rs;
+    const ptrdiff_t x_rs = job->x_rs, x_cs = job->x_cs, w_rs = job->w_rs, w_ps = job->w_ps;
     const ptrdiff_t line_ends = job->x_streams ? 64 / (ptrdiff_t)sizeof(REAL) - 1 : -1;
+    /* Two pointers, or the multiples of x_rs would not all fit into registers. */
+    enum { UPPER_ROWS = (MOST_ROWS + 1) / 2 };
+    const REAL *x_lower = x + UPPER_ROWS * x_rs;
     FNN_TILE_LOOP
-    for (ptrdiff_t p = job->k; p > 0; p--, x += x_cs, w += w_rs) {
+    for (ptrdiff_t p = job->k; p > 0; p--, x += x_cs, x_lower += x_cs, w += w_rs) {
         VEC w_p[8];
         if ((p & line_ends) == 0) {
             FNN_UNROLL
@@ -84,10 +87,11 @@ FNN_INLINE void FN(tile)(const int rows, const int vectors, const fnn_panel *job
         }
         FNN_UNROLL
         for (int v = 0; v < vectors; v++)
-            w_p[v] = V(load)(w + v * LANES);
+            w_p[v] = V(load)(w + v / TILE_VECTORS * w_ps + v % TILE_VECTORS * LANES);
         FNN_UNROLL
         for (int i = 0; i < rows; i++) {
-            const VEC x_ip = V(set1)(x[i * x_rs]);
+            const VEC x_ip = V(set1)(i < UPPER_ROWS ? x[i * x_rs]
+                                                    : x_lower[(i - UPPER_ROWS) * x_rs]);
             FNN_UNROLL
             for (int v = 0; v < vectors; v++)
                 acc[i][v] = V(fma)(x_ip, w_p[v], acc[i][v]);

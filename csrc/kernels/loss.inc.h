@@ -12,6 +12,14 @@ FNN_INLINE FN(row_weight) FN(weight_of)(const fnn_loss_rows *rows, ptrdiff_t i)
     return (FN(row_weight)){ weight, (REAL)(weight * rows->scale) };
 }
 
+/* Add row i's loss to the total of the rows before. */
+FNN_INLINE double FN(add_loss)(const fnn_loss_rows *rows, ptrdiff_t i, double total, double loss)
+{
+    if (rows->losses)
+        rows->losses[i] = loss;
+    return total + loss;
+}
+
 /* The target of element j of row i: a label stands for a one-hot row, or, where there is only one
  * column, for the value itself. */
 FNN_INLINE REAL FN(target)(const fnn_loss_rows *rows, ptrdiff_t i, ptrdiff_t j)
@@ -75,8 +83,9 @@ static double FN(softmax_ce)(const fnn_loss_rows *rows)
             V(store)(ce.log_sum + r,
                      FN(log1p)(V(sub)(V(load)(ce.sum + r), V(set1)(1))));
         for (int r = 0; r < count; r++)
-            total += FN(softmax_ce_row)(rows, &ce, r, i0 + r, z + r * rows->z_rs,
-                                        dz + r * rows->dz_rs);
+            total = FN(add_loss)(rows, i0 + r, total,
+                                 FN(softmax_ce_row)(rows, &ce, r, i0 + r, z + r * rows->z_rs,
+                                                    dz + r * rows->dz_rs));
     }
     return total;
 }
@@ -108,7 +117,8 @@ static double FN(sigmoid_ce_column)(const fnn_loss_rows *rows)
         for (ptrdiff_t l = 0; l < lanes; l++) {
             const FN(row_weight) w = FN(weight_of)(rows, i + l);
             const REAL y = FN(target)(rows, i + l, 0);
-            total += w.weight * FN(logistic_loss)(z[i + l], y, at.soft[l]);
+            total = FN(add_loss)(rows, i + l, total,
+                                 w.weight * FN(logistic_loss)(z[i + l], y, at.soft[l]));
             dz[i + l] = (at.p[l] - y) * w.g;
         }
     }
@@ -136,7 +146,7 @@ static double FN(sigmoid_ce)(const fnn_loss_rows *rows)
                 dz[j + l] = (at.p[l] - y) * w.g;
             }
         }
-        total += w.weight * loss;
+        total = FN(add_loss)(rows, i, total, w.weight * loss);
     }
     return total;
 }
@@ -155,7 +165,7 @@ static double FN(squared_error)(const fnn_loss_rows *rows)
             loss += 0.5 * d * d;
             dz[j] = (REAL)d * w.g;
         }
-        total += w.weight * loss;
+        total = FN(add_loss)(rows, i, total, w.weight * loss);
     }
     return total;
 }

@@ -150,8 +150,10 @@ static void FN(column_sums)(ptrdiff_t n, ptrdiff_t m, const void *x_, ptrdiff_t 
     }
 }
 
-/* Rows are summed in REAL, in FNN_SUM_LANES lanes; the rows' sums in double. */
-static double FN(sum_of_squares)(ptrdiff_t n, ptrdiff_t m, const void *x_, ptrdiff_t x_rs)
+/* Element j of a row is at j / width * ps + j % width; width is whole vectors. Rows are summed in
+ * REAL, in FNN_SUM_LANES lanes; the rows' sums in double. */
+static double FN(sum_of_squares)(ptrdiff_t n, ptrdiff_t m, const void *x_, ptrdiff_t x_rs,
+                                 ptrdiff_t width, ptrdiff_t ps)
 {
     const REAL *x = x_;
     const VEC zero = V(set1)(0);
@@ -161,14 +163,21 @@ static double FN(sum_of_squares)(ptrdiff_t n, ptrdiff_t m, const void *x_, ptrdi
         FNN_UNROLL
         for (int u = 0; u < FN(SUM_VECTORS); u++)
             acc[u] = zero;
+        ptrdiff_t within = 0; /* the panel */
+        const REAL *x_j = x;
         for (ptrdiff_t j0 = 0; j0 < m; j0 += FNN_SUM_LANES) {
             FNN_UNROLL
             for (int u = 0; u < FN(SUM_VECTORS); u++) {
-                const ptrdiff_t j = j0 + u * LANES, lanes = fnn_min(LANES, m - j);
+                const ptrdiff_t lanes = fnn_min(LANES, m - j0 - u * LANES);
                 if (lanes <= 0)
                     continue;
-                const VEC x_j = FN(get)(x + j, lanes);
-                acc[u] = V(fma)(x_j, x_j, acc[u]);
+                const VEC value = FN(get)(x_j + within, lanes);
+                acc[u] = V(fma)(value, value, acc[u]);
+                within += LANES;
+                if (within == width) {
+                    within = 0;
+                    x_j += ps;
+                }
             }
         }
         sum += FN(fold)(acc);

@@ -52,6 +52,8 @@ FNN_INLINE VEC FN(exp_nonpositive)(VEC x)
     VEC t, n;
     x = V(max)(CHOOSE(-104, -746), x);
     const VEC p = V(add)(V(set1)(1), FN(reduce)(x, &t, &n));
+    if (V(ldexp_is_cheap))
+        return V(ldexp)(p, n);
     if (__builtin_expect(V(any_lt)(x, CHOOSE(-87, -708)), 0))
         return V(ldexp)(p, n);
     return V(mul)(p, V(pow2)(t));

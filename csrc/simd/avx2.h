@@ -156,6 +156,8 @@ static inline f64_v f64_exponent(f64_v v)
     return f64_sub(shifted, f64_set1(0x1p52 + 1023));
 }
 
+enum { f32_ldexp_is_cheap = 0, f64_ldexp_is_cheap = 0 };
+
 /* The main tile: 12 accumulators, 2 vectors of w and one of x fill the 16 registers. A round of k is
  * six cycles, so that the loop itself counts: four rounds at a time are 1% faster. */
 #define FNN_TILE_LOOP FNN_UNROLL_BY(4)

@@ -104,6 +104,8 @@ static inline f64_v f64_exponent(f64_v v)
     return f64_sub(_mm512_cvtepi64_pd(biased), f64_set1(1023));
 }
 
+enum { f32_ldexp_is_cheap = 1, f64_ldexp_is_cheap = 1 };
+
 /* The main tile: 28 accumulators, 2 vectors of w and one of x in 32 registers. */
 enum { f32_tile_rows = 14, f64_tile_rows = 14, f32_tile_vectors = 2, f64_tile_vectors = 2 };
 

@@ -137,6 +137,8 @@ static inline f64_v f64_exponent(f64_v v)
     return f64_sub(vcvtq_f64_u64(biased), f64_set1(1023));
 }
 
+enum { f32_ldexp_is_cheap = 0, f64_ldexp_is_cheap = 0 };
+
 /* The main tile: 24 accumulators of 32 registers. */
 enum { f32_tile_rows = 12, f64_tile_rows = 12, f32_tile_vectors = 2, f64_tile_vectors = 2 };
 

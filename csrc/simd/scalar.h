@@ -100,6 +100,8 @@ FNN_SCALAR_OPS(f64, double, uint64_t, 52, 1023)
 static inline f32_v f32_sqrt(f32_v v) { return sqrtf(v); }
 static inline f64_v f64_sqrt(f64_v v) { return sqrt(v); }
 
+enum { f32_ldexp_is_cheap = 0, f64_ldexp_is_cheap = 0 };
+
 /* The main tile of the matrix product: rows x vectors of accumulators. */
 enum { f32_tile_rows = 4, f64_tile_rows = 4, f32_tile_vectors = 4, f64_tile_vectors = 4 };
 

@@ -41,7 +41,8 @@ static void try_panel(const variant *v, const panel_case *c, data_kind kind)
     const fnn_in before_in = freeze(&before);
     const fnn_panel job = {
         .n = n, .k = c->k, .cols = cols, .x = x_in.data, .x_rs = x_in.rs, .x_cs = x_in.cs,
-        .w = w_in.data, .w_rs = w_in.rs, .w_vectors = c->vectors,
+        .w = w_in.data, .w_rs = w_in.rs, .w_ps = v->kn->tile_vectors * v->kn->lanes,
+        .w_vectors = c->vectors,
         .y = y.v.data, .y_rs = y.v.rs, .y_cs = y.v.cs,
         .bias = c->start == BIAS ? freeze(&bias).data : NULL, .accumulate = c->start == ACCUMULATE,
         .act = (fnn_act)c->act, .a = c->slope < FNN_SOFTMAX ? a_in.data : NULL, .a_rs = a_in.rs,

@@ -139,7 +139,7 @@ static void try_sum_of_squares(const variant *v, ptrdiff_t n, ptrdiff_t m, layou
     for (ptrdiff_t i = 0; i < n; i++)
         for (ptrdiff_t j = 0; j < m; j++)
             sum += (long double)at(&x, i, j) * at(&x, i, j);
-    const double got = v->kn->sum_of_squares(n, m, freeze(&x).data, x.v.rs);
+    const double got = v->kn->sum_of_squares(n, m, freeze(&x).data, x.v.rs, fnn_round_up(m, v->kn->lanes), 0);
     const long double roundings = (long double)(m / 16 + 6) + (long double)n;
     const double missed = miss(got, (approx){ sum, roundings * eps_of(v->dt) * sum });
     CHECK(missed <= 1, "n %td m %td layout %d: %.3g bounds", n, m, how, missed);

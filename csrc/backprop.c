@@ -1,0 +1,417 @@
+/* backprop.c -- a batch's loss and gradient, in two phases for each block of its rows.
+ *
+ * First the rows: each part of the threads brings some together, takes them forward through the
+ * layers, and their deltas back. Then the weights: dw = a' delta, of which each part takes some
+ * chunks, all rows of the block in order, and updates the weights that they belong to while they are
+ * in the first-level cache. So an element of a gradient is one chain over the rows of the batch, and
+ * the bits depend neither on the blocks nor on the threads.
+ *
+ *     weights, dw, state:  [panel 0: k rows of `width`] [panel 1] ...
+ *                           chunk | chunk | chunk ...                a few rows of one panel
+ */
+#include "backprop.h"
+
+#include <string.h>
+#include <time.h>
+
+enum { CHUNK_BYTES = 16 << 10 };
+
+static ptrdiff_t panel_width(const fnn_kernels *kn) { return kn->tile_vectors * kn->lanes; }
+
+/* Whole panels of the transposed weights, which are as many columns wide. */
+static ptrdiff_t chunk_rows(const fnn_kernels *kn, fnn_dtype dt, ptrdiff_t k)
+{
+    const ptrdiff_t width = panel_width(kn);
+    const ptrdiff_t most = CHUNK_BYTES / (width * (ptrdiff_t)fnn_sizeof(dt));
+    const ptrdiff_t chunks = (k + most - 1) / most;
+    return fnn_round_up((k + chunks - 1) / chunks, width);
+}
+
+/* Lay the scratch out from `cursor`, or, where that is NULL, add up its bytes. */
+static bool lay_out(fnn_scratch *s, bool whole, char *cursor, size_t *bytes)
+{
+    const fnn_network *net = s->net;
+    const fnn_kernels *kn = s->kn;
+    const fnn_dtype dt = net->dt;
+    const ptrdiff_t rows = s->rows, c = net->layer[net->layers - 1].m;
+    bool ok = true;
+#define PART(at, type, a, b)                                    \
+    do {                                                        \
+        if (cursor)                                             \
+            (at) = fnn_part(&cursor, type, a, b);               \
+        else                                                    \
+            ok = ok && fnn_reserve(bytes, type, a, b);          \
+    } while (0)
+    const ptrdiff_t pointer = sizeof(void *) / sizeof(double);
+    PART(s->layer, FNN_F64, net->layers, sizeof(fnn_layer_scratch) / sizeof(double) + 1);
+    PART(s->x, dt, rows, s->x_ld);
+    PART(s->labels, FNN_F64, rows, 1); /* int64 are as large as doubles */
+    PART(s->targets, dt, rows, c);
+    PART(s->weights, dt, rows, 1);
+    PART(s->losses, FNN_F64, rows, 1);
+    PART(s->next_rows, FNN_F64, rows, pointer);
+    PART(s->chunks, FNN_F64, s->parts, s->chunk_bytes / (ptrdiff_t)sizeof(double));
+    for (ptrdiff_t l = 0; l < net->layers; l++) {
+        const fnn_layer *at = &net->layer[l];
+        fnn_layer_scratch unused, *ls = cursor ? &s->layer[l] : &unused;
+        const ptrdiff_t row = fnn_panels_row(kn, at->m);
+        PART(ls->a, dt, rows, at->ld);
+        PART(ls->delta, dt, rows, at->ld);
+        PART(ls->delta_panels, dt, rows, row);
+        PART(ls->w_t, dt, l ? at->m : 0, l ? fnn_panels_row(kn, at->k) : 0);
+        PART(ls->dw, dt, whole ? at->k : 0, row);
+        PART(ls->db, dt, 1, at->ld);
+        if (cursor) {
+            ls->dw = whole ? ls->dw : NULL;
+            ls->chunk_rows = chunk_rows(kn, dt, at->k);
+            /* What is past the columns stays zero. */
+            memset(ls->delta, 0, (size_t)(rows * at->ld) * fnn_sizeof(dt));
+            memset(ls->delta_panels, 0, (size_t)(rows * row) * fnn_sizeof(dt));
+            memset(ls->db, 0, (size_t)at->ld * fnn_sizeof(dt));
+            if (whole)
+                memset(ls->dw, 0, (size_t)(at->k * row) * fnn_sizeof(dt));
+        }
+    }
+#undef PART
+    return ok;
+}
+
+bool fnn_scratch_take(fnn_network *net, const fnn_kernels *kn, const void *panels, ptrdiff_t rows,
+                      bool whole, fnn_scratch *s)
+{
+    *s = (fnn_scratch){ .net = net, .kn = kn, .panels = panels, .rows = rows,
+                        .x_ld = fnn_leading(net->dt, net->inputs),
+                        .parts = fnn_parts(3 * net->flops * (double)rows) };
+    s->chunk_bytes = CHUNK_BYTES + panel_width(kn) * panel_width(kn) * (ptrdiff_t)sizeof(double);
+    size_t bytes = 0;
+    if (s->x_ld < net->inputs || !lay_out(s, whole, NULL, &bytes))
+        return false;
+    s->memory = fnn_workspace_take(&net->workspace, bytes);
+    if (!s->memory)
+        return false;
+    lay_out(s, whole, s->memory, NULL);
+    memset(s->chunks, 0, (size_t)(s->parts * s->chunk_bytes));
+    return true;
+}
+
+static void *panel_at(fnn_dtype dt, const void *panels, ptrdiff_t rows, ptrdiff_t i, ptrdiff_t j,
+                      ptrdiff_t width)
+{
+    return fnn_at_out(dt, (void *)panels, j * rows + i * width);
+}
+
+/* Rows i .. i + r - 1 of layer l's weights, columns j .. j + cols - 1 of one panel, at w with rows rs
+ * apart: to their places in the transposed panels. i is a multiple of their width. */
+static void transpose_chunk(const fnn_scratch *s, ptrdiff_t l, ptrdiff_t i, ptrdiff_t r, ptrdiff_t j,
+                            ptrdiff_t cols, const void *w, ptrdiff_t rs)
+{
+    const fnn_dtype dt = s->net->dt;
+    const ptrdiff_t width = panel_width(s->kn), m = s->net->layer[l].m;
+    for (ptrdiff_t at = 0; at < r; at += width)
+        s->kn->pack(cols, fnn_min(width, r - at), fnn_at(dt, w, at * rs), 1, rs, width,
+                    panel_at(dt, s->layer[l].w_t, m, j, i + at, width));
+}
+
+void fnn_scratch_transpose(const fnn_scratch *s)
+{
+    const fnn_network *net = s->net;
+    const ptrdiff_t width = panel_width(s->kn);
+    for (ptrdiff_t l = 1; l < net->layers; l++) {
+        const fnn_layer *at = &net->layer[l];
+        for (ptrdiff_t j = 0; j < at->m; j += width) {
+            const void *w = s->panels ? fnn_at(net->dt, s->panels, at->panels + j * at->k)
+                                      : fnn_at(net->dt, net->memory, at->w + j);
+            transpose_chunk(s, l, 0, at->k, j, fnn_min(width, at->m - j), w,
+                            s->panels ? width : at->ld);
+        }
+    }
+}
+
+/* ---- the rows ----------------------------------------------------------------------------- */
+
+/* A block of a batch on its way. */
+typedef struct {
+    const fnn_scratch *s;
+    const fnn_samples *from;
+    ptrdiff_t begin, rows; /* of the samples */
+    ptrdiff_t next_rows;   /* of the next block, whose places are in s->next_rows */
+    fnn_in x;              /* in place, or gathered */
+    fnn_loss_rows loss;
+    bool first; /* of its batch */
+    fnn_stepper *stepper; /* NULL, or what to do with the gradient, which is complete */
+} block;
+
+static ptrdiff_t sample(const fnn_samples *from, ptrdiff_t i)
+{
+    return from->order ? from->order[i] : i;
+}
+
+/* Bring rows begin .. end - 1 of the block together. */
+static void gather(const block *b, ptrdiff_t begin, ptrdiff_t end)
+{
+    const fnn_scratch *s = b->s;
+    const fnn_samples *from = b->from;
+    const fnn_dtype dt = s->net->dt;
+    const ptrdiff_t c = b->loss.c;
+    const fnn_out x = { s->x, end, s->net->inputs, s->x_ld, 1 };
+    const fnn_out targets = { s->targets, end, c, c, 1 };
+    for (ptrdiff_t r = begin; r < end; r++) {
+        const ptrdiff_t at = sample(from, b->begin + r);
+        if (from->y.labels)
+            ((int64_t *)s->labels)[r] = from->y.labels[at];
+        else
+            fnn_copy(dt, fnn_slice(dt, from->y.targets, at, 1), fnn_slice_out(dt, targets, r, 1));
+        if (from->y.weights)
+            memcpy(fnn_at_out(dt, s->weights, r), fnn_at(dt, from->y.weights, at), fnn_sizeof(dt));
+        if (from->order)
+            fnn_copy(dt, fnn_slice(dt, from->x, at, 1), fnn_slice_out(dt, x, r, 1));
+    }
+}
+
+static fnn_out rows_at(const fnn_scratch *s, void *memory, ptrdiff_t l, ptrdiff_t i, ptrdiff_t n)
+{
+    return fnn_activation_at(s->net, fnn_at_out(s->net->dt, memory, i * s->net->layer[l].ld), l, n);
+}
+
+/* Rows i .. i + n - 1: a_l of the hidden layers, the logits in a of the last, and their delta. */
+static void forward(const block *b, ptrdiff_t i, ptrdiff_t n)
+{
+    const fnn_scratch *s = b->s;
+    const fnn_network *net = s->net;
+    const ptrdiff_t last = net->layers - 1;
+    fnn_in x = fnn_slice(net->dt, b->x, i, n);
+    for (ptrdiff_t l = 0; l <= last; l++) {
+        const fnn_out a = rows_at(s, s->layer[l].a, l, i, n);
+        const fnn_product product = fnn_layer_product(
+            net, s->kn, l, l < last ? net->layer[l].act : FNN_IDENTITY, x, a, s->panels);
+        fnn_multiply(s->kn, net->dt, &product);
+        x = fnn_as_in(a);
+    }
+    fnn_loss_rows rows = b->loss;
+    rows.n = n;
+    rows.z = x.data;
+    rows.z_rs = rows.dz_rs = x.rs;
+    rows.dz = rows_at(s, s->layer[last].delta, last, i, n).data;
+    rows.labels = rows.labels ? rows.labels + i : NULL;
+    rows.targets = fnn_at(net->dt, rows.targets, i * rows.targets_rs);
+    rows.weights = rows.weights ? fnn_at(net->dt, rows.weights, i) : NULL;
+    rows.losses += i;
+    fnn_loss_block(s->kn, net->loss, &rows);
+}
+
+/* Rows i .. i + n - 1 of delta_l, where the second phase wants them. */
+static void pack_delta(const block *b, ptrdiff_t l, ptrdiff_t i, ptrdiff_t n)
+{
+    const fnn_scratch *s = b->s;
+    const fnn_dtype dt = s->net->dt;
+    const ptrdiff_t width = panel_width(s->kn), m = s->net->layer[l].m;
+    const fnn_out delta = rows_at(s, s->layer[l].delta, l, i, n);
+    for (ptrdiff_t j = 0; j < m; j += width)
+        s->kn->pack(n, fnn_min(width, m - j), fnn_at(dt, delta.data, j), delta.rs, 1, width,
+                    panel_at(dt, s->layer[l].delta_panels, b->rows, i, j, width));
+}
+
+static void backward(const block *b, ptrdiff_t i, ptrdiff_t n)
+{
+    const fnn_scratch *s = b->s;
+    const fnn_network *net = s->net;
+    for (ptrdiff_t l = net->layers - 1; l >= 0; l--) {
+        pack_delta(b, l, i, n);
+        if (l == 0)
+            break;
+        /* forward: a_l = act(a_{l-1} w_l + b_l) */
+        const fnn_layer *at = &net->layer[l];
+        fnn_multiply(s->kn, net->dt, &(fnn_product){
+            .x = fnn_as_in(rows_at(s, s->layer[l].delta, l, i, n)),
+            .w = fnn_rhs_panels(s->kn, n, at->m, at->k, s->layer[l].w_t),
+            .y = rows_at(s, s->layer[l - 1].delta, l - 1, i, n),
+            .a = fnn_as_in(rows_at(s, s->layer[l - 1].a, l - 1, i, n)),
+            .a_act = net->layer[l - 1].act });
+    }
+}
+
+static void rows_part(void *b_, int part, int parts)
+{
+    const block *b = b_;
+    const ptrdiff_t i = fnn_share(b->rows, part, parts);
+    const ptrdiff_t end = fnn_share(b->rows, part + 1, parts);
+    if (i == end)
+        return;
+    gather(b, i, end);
+    forward(b, i, end - i);
+    backward(b, i, end - i);
+}
+
+/* ---- the weights -------------------------------------------------------------------------- */
+
+/* Update `count` parameters; `at` is where their state is. */
+static void update(const block *b, bool penalised, void *w, ptrdiff_t at, ptrdiff_t count,
+                   const void *gradient)
+{
+    const fnn_dtype dt = b->s->net->dt;
+    fnn_optimizer opt = b->stepper->opt;
+    opt.alpha = penalised ? opt.alpha : 0;
+    void *state[2];
+    for (int i = 0; i < 2; i++)
+        state[i] = b->stepper->state[i] ? fnn_at_out(dt, b->stepper->state[i], at) : NULL;
+    b->s->kn->update(&opt, count, w, gradient, state[0], state[1]);
+}
+
+static void bias_gradient(const block *b, ptrdiff_t l)
+{
+    const fnn_network *net = b->s->net;
+    const fnn_layer *at = &net->layer[l];
+    const fnn_layer_scratch *ls = &b->s->layer[l];
+    b->s->kn->column_sums(b->rows, at->m, ls->delta, at->ld, !b->first, ls->db);
+    if (b->stepper)
+        update(b, false, fnn_network_bias(net, l).data, net->panels_size + at->biases, at->ld,
+               ls->db);
+}
+
+/* Rows i .. i + r - 1 of the panel of dw_l that starts at column j. */
+static void chunk_gradient(const block *b, ptrdiff_t l, ptrdiff_t i, ptrdiff_t r, ptrdiff_t j,
+                           void *chunk, fnn_ahead *ahead)
+{
+    const fnn_scratch *s = b->s;
+    const fnn_network *net = s->net;
+    const fnn_dtype dt = net->dt;
+    const fnn_layer *at = &net->layer[l];
+    const fnn_layer_scratch *ls = &s->layer[l];
+    const ptrdiff_t width = panel_width(s->kn), cols = fnn_min(width, at->m - j);
+    const fnn_in a = l ? fnn_as_in(rows_at(s, s->layer[l - 1].a, l - 1, 0, b->rows)) : b->x;
+    const ptrdiff_t offset = j * at->k + i * width;
+    int vectors = 1; /* of the panel; the others stay zero */
+    while (vectors * s->kn->lanes < cols)
+        vectors *= 2;
+    void *dw = ls->dw ? fnn_at_out(dt, ls->dw, offset) : chunk;
+    if (!ls->dw && vectors < s->kn->tile_vectors)
+        memset(dw, 0, (size_t)(r * width) * fnn_sizeof(dt));
+    s->kn->panel(&(fnn_panel){
+        .n = r, .k = b->rows, .cols = vectors * s->kn->lanes,
+        .x = fnn_at(dt, a.data, i * a.cs), .x_rs = a.cs, .x_cs = a.rs,
+        .w = panel_at(dt, ls->delta_panels, b->rows, 0, j, width), .w_rs = width,
+        .w_vectors = vectors, .y = dw, .y_rs = width, .y_cs = 1, .accumulate = !b->first,
+        .ahead = ahead });
+    if (b->stepper) {
+        void *w = fnn_at_out(dt, net->panels, at->panels + offset);
+        update(b, true, w, at->panels + offset, r * width, dw);
+        if (l > 0)
+            transpose_chunk(s, l, i, r, j, cols, w, width);
+    }
+}
+
+static void weights_part(void *b_, int part, int parts)
+{
+    const block *b = b_;
+    const fnn_scratch *s = b->s;
+    const fnn_network *net = s->net;
+    const ptrdiff_t width = panel_width(s->kn);
+    /* What this part will gather next comes from memory meanwhile. */
+    const ptrdiff_t next = fnn_share(b->next_rows, part, parts);
+    fnn_ahead ahead = { .row = s->next_rows + next,
+                        .rows = fnn_share(b->next_rows, part + 1, parts) - next,
+                        .bytes = net->inputs * (ptrdiff_t)fnn_sizeof(net->dt) };
+    for (ptrdiff_t l = net->layers - 1; l >= 0; l--) {
+        const fnn_layer *at = &net->layer[l];
+        const ptrdiff_t step = s->layer[l].chunk_rows, panels = (at->m + width - 1) / width;
+        const ptrdiff_t count = (at->k + step - 1) / step * panels;
+        const ptrdiff_t end = fnn_share(count, part + 1, parts);
+        if (part == 0)
+            bias_gradient(b, l);
+        for (ptrdiff_t item = fnn_share(count, part, parts); item < end; item++) {
+            const ptrdiff_t i = item / panels * step;
+            chunk_gradient(b, l, i, fnn_min(step, at->k - i), item % panels * width,
+                           s->chunks + part * s->chunk_bytes, &ahead);
+        }
+    }
+}
+
+/* ---- the batch ---------------------------------------------------------------------------- */
+
+static bool stop_wanted(fnn_interrupt *p)
+{
+    enum { EVERY_MS = 50 };
+    if (!p->ask)
+        return false;
+    struct timespec now;
+    timespec_get(&now, TIME_UTC);
+    const double seconds = (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+    if (fabs(seconds - p->asked) < 1e-3 * EVERY_MS)
+        return false;
+    p->asked = seconds;
+    return p->ask(p->context) != 0;
+}
+
+static double penalty(const fnn_scratch *s, double alpha)
+{
+    const fnn_network *net = s->net;
+    const ptrdiff_t width = panel_width(s->kn);
+    double squares = 0;
+    for (ptrdiff_t l = 0; alpha > 0 && l < net->layers; l++) {
+        const fnn_layer *at = &net->layer[l];
+        if (s->panels)
+            squares += s->kn->sum_of_squares(at->k, at->m, fnn_at(net->dt, s->panels, at->panels),
+                                             width, width, width * at->k);
+        else
+            squares += s->kn->sum_of_squares(at->k, at->m, fnn_network_weight(net, l).data, at->ld,
+                                             width, width);
+    }
+    return 0.5 * alpha * squares;
+}
+
+static block new_block(const fnn_scratch *s, const fnn_samples *from, ptrdiff_t begin,
+                       ptrdiff_t rows, double weight)
+{
+    const fnn_network *net = s->net;
+    const ptrdiff_t c = net->layer[net->layers - 1].m;
+    return (block){
+        .s = s, .from = from, .begin = begin, .rows = rows,
+        .x = from->order ? (fnn_in){ s->x, rows, net->inputs, s->x_ld, 1 }
+                         : fnn_slice(net->dt, from->x, begin, rows),
+        .loss = { .c = c, .scale = 1 / weight, .losses = s->losses,
+                  .labels = from->y.labels ? s->labels : NULL,
+                  .targets = s->targets, .targets_rs = c,
+                  .weights = from->y.weights ? s->weights : NULL },
+    };
+}
+
+/* Note where the rows of the block that begins at sample i lie. */
+static ptrdiff_t look_ahead(const fnn_scratch *s, const fnn_samples *from, ptrdiff_t i)
+{
+    if (!from->order || from->x.cs != 1)
+        return 0;
+    const ptrdiff_t rows = fnn_min(s->rows, from->count - i);
+    for (ptrdiff_t r = 0; r < rows; r++)
+        s->next_rows[r] = fnn_at(s->net->dt, from->x.data, from->order[i + r] * from->x.rs);
+    return rows;
+}
+
+fnn_status fnn_batch(const fnn_scratch *s, const fnn_samples *from, ptrdiff_t begin, ptrdiff_t end,
+                     double weight, double alpha, fnn_stepper *stepper, fnn_interrupt *interrupt,
+                     double *loss)
+{
+    double sum = 0;
+    for (ptrdiff_t i = begin; i < end; i += s->rows) {
+        if (stop_wanted(interrupt))
+            return FNN_ESTOPPED;
+        block b = new_block(s, from, i, fnn_min(s->rows, end - i), weight);
+        const double flops = s->net->flops * (double)b.rows;
+        fnn_run((int)fnn_min(s->parts, fnn_parts(2 * flops)), rows_part, &b);
+        double losses = 0;
+        for (ptrdiff_t r = 0; r < b.rows; r++)
+            losses += s->losses[r];
+        sum += losses;
+        const bool last = end - i <= s->rows;
+        if (last)
+            *loss = sum / weight + penalty(s, alpha);
+        if (stepper && last && !isfinite(*loss))
+            break;
+        if (stepper && last)
+            fnn_optimizer_advance(&stepper->opt);
+        b.first = i == begin;
+        b.stepper = last ? stepper : NULL;
+        b.next_rows = look_ahead(s, from, fnn_min(i + s->rows, from->count));
+        fnn_run((int)fnn_min(s->parts, fnn_parts(flops)), weights_part, &b);
+    }
+    return FNN_OK;
+}

@@ -1,0 +1,71 @@
+/* backprop.h -- the loss of a batch and its gradient, from which its parameters may be updated at
+ * once; for training.c. */
+#ifndef FNN_BACKPROP_H
+#define FNN_BACKPROP_H
+
+#include "network.h"
+
+/* The rows that a gradient is over: x and its targets, in the order given or as they lie. */
+typedef struct {
+    fnn_in x;
+    fnn_targets y;
+    const int64_t *order; /* NULL: 0, 1, 2, ... */
+    ptrdiff_t count;
+} fnn_samples;
+
+/* What an optimiser keeps: for each parameter, where the parameter is in the panels or, behind
+ * those, in the biases one after another. */
+typedef struct {
+    fnn_optimizer opt;
+    void *state[2];
+} fnn_stepper;
+
+/* What a layer needs for its part of a gradient. */
+typedef struct {
+    void *a;            /* (rows, ld): its output, for the rows of a block */
+    void *delta;        /* (rows, ld) */
+    void *delta_panels; /* the same, as the factor of dw */
+    void *w_t;          /* the transposed weights in panels; not of the first layer */
+    void *dw, *db;      /* panels, or NULL where updates follow at once; (ld,) */
+    ptrdiff_t chunk_rows;
+} fnn_layer_scratch;
+
+/* The memory that a gradient is computed in, for blocks of up to `rows` rows. */
+typedef struct {
+    fnn_network *net;
+    const fnn_kernels *kn;
+    const void *panels; /* the weights; NULL: as the views show them */
+    char *memory;
+    ptrdiff_t rows, x_ld;
+    int parts;                        /* the most that there is room for */
+    void *x;                          /* gathered rows, x_ld apart */
+    void *labels, *targets, *weights; /* theirs; labels are int64 */
+    double *losses;                   /* each row's, weighted */
+    const char **next_rows;           /* where the rows of the next block lie */
+    char *chunks;                     /* of each part, chunk_bytes apart */
+    ptrdiff_t chunk_bytes;
+    fnn_layer_scratch *layer;
+} fnn_scratch;
+
+/* Take the memory, which the workspace of net gets back. `whole`: keep all of dw, for gradients that
+ * are delivered, or gathered from several blocks. False if there is none. */
+bool fnn_scratch_take(fnn_network *net, const fnn_kernels *kn, const void *panels, ptrdiff_t rows,
+                      bool whole, fnn_scratch *s);
+
+/* The transposed weights from the weights; updates keep them. */
+void fnn_scratch_transpose(const fnn_scratch *s);
+
+/* Whether the caller wants to go on. */
+typedef struct {
+    fnn_poll ask;
+    void *context;
+    double asked; /* seconds on the clock */
+} fnn_interrupt;
+
+/* Loss and gradient over samples begin .. end - 1, whose weights sum to `weight`; with a stepper, one
+ * step of it, unless the loss is not finite. The gradient is left in dw and db. */
+fnn_status fnn_batch(const fnn_scratch *s, const fnn_samples *from, ptrdiff_t begin, ptrdiff_t end,
+                     double weight, double alpha, fnn_stepper *stepper, fnn_interrupt *interrupt,
+                     double *loss);
+
+#endif
