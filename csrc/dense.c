@@ -47,10 +47,17 @@ static ptrdiff_t packed_row(const fnn_kernels *kn, fnn_in w, ptrdiff_t direct)
     return fnn_round_up(w.cols - direct, packed_width(kn, direct));
 }
 
-bool fnn_rhs_reserve(const fnn_kernels *kn, fnn_dtype dt, ptrdiff_t n, fnn_in w, size_t *bytes)
+/* Of a part's copy of a panel. */
+static ptrdiff_t copy_size(const fnn_kernels *kn, fnn_in w)
+{
+    return fnn_min(KC, w.rows) * tile_width(kn);
+}
+
+bool fnn_rhs_reserve(const fnn_kernels *kn, fnn_dtype dt, ptrdiff_t n, fnn_in w, int parts,
+                     size_t *bytes)
 {
     return fnn_reserve(bytes, dt, w.rows, packed_row(kn, w, direct_cols(kn, n, w)))
-        && (!copies_panels(n, w) || fnn_reserve(bytes, dt, fnn_min(KC, w.rows), tile_width(kn)));
+        && (!copies_panels(n, w) || fnn_reserve(bytes, dt, parts, copy_size(kn, w)));
 }
 
 /* Pack the columns from `direct` on, panel after panel. */
@@ -62,7 +69,7 @@ static void pack(const fnn_kernels *kn, fnn_dtype dt, fnn_in w, ptrdiff_t direct
                  fnn_at_out(dt, packed, (j - direct) * w.rows));
 }
 
-fnn_rhs fnn_rhs_prepare(const fnn_kernels *kn, fnn_dtype dt, ptrdiff_t n, fnn_in w,
+fnn_rhs fnn_rhs_prepare(const fnn_kernels *kn, fnn_dtype dt, ptrdiff_t n, fnn_in w, int parts,
                         char **scratch)
 {
     const ptrdiff_t direct = direct_cols(kn, n, w);
@@ -71,8 +78,8 @@ fnn_rhs fnn_rhs_prepare(const fnn_kernels *kn, fnn_dtype dt, ptrdiff_t n, fnn_in
     return (fnn_rhs){
         .w = w, .direct_cols = direct, .vectors = vectors_at_once(kn, n),
         .width = packed_width(kn, direct), .packed = packed,
-        .panel = copies_panels(n, w)
-               ? fnn_part(scratch, dt, fnn_min(KC, w.rows), tile_width(kn)) : NULL,
+        .panel = copies_panels(n, w) ? fnn_part(scratch, dt, parts, copy_size(kn, w)) : NULL,
+        .panel_size = copy_size(kn, w),
     };
 }
 
@@ -157,7 +164,7 @@ static void multiply_block(const fnn_kernels *kn, fnn_dtype dt, const fnn_produc
     const ptrdiff_t m = p->y.cols, k = p->x.cols;
     fnn_panel job = { .n = rows, .x_rs = p->x.rs, .x_cs = p->x.cs, .x_streams = p->x_streams,
                       .y_rs = p->y.rs, .y_cs = p->y.cs,
-                      .a_rs = p->a.rs, .a_act = p->a_act, .ahead = p->ahead };
+                      .a_rs = p->a.rs, .a_act = p->a_act };
     ptrdiff_t p0 = 0;
     do {
         job.k = fnn_min(KC, k - p0);
@@ -183,6 +190,49 @@ void fnn_multiply(const fnn_kernels *kn, fnn_dtype dt, const fnn_product *p)
         multiply_block(kn, dt, p, i, fnn_min(step, n - i));
 }
 
+/* A product whose rows are to be divided. */
+typedef struct {
+    const fnn_kernels *kn;
+    fnn_dtype dt;
+    const fnn_product *p;
+} shared_product;
+
+static void multiply_part(void *shared, int part, int parts)
+{
+    const shared_product *s = shared;
+    const ptrdiff_t n = s->p->y.rows;
+    const ptrdiff_t i = fnn_share(n, part, parts), rows = fnn_share(n, part + 1, parts) - i;
+    fnn_product p = *s->p;
+    p.x = fnn_slice(s->dt, p.x, i, rows);
+    p.y = fnn_slice_out(s->dt, p.y, i, rows);
+    if (p.a.data)
+        p.a = fnn_slice(s->dt, p.a, i, rows);
+    if (p.w.panel)
+        p.w.panel = fnn_at_out(s->dt, p.w.panel, part * p.w.panel_size);
+    fnn_multiply(s->kn, s->dt, &p);
+}
+
+void fnn_multiply_in_parts(const fnn_kernels *kn, fnn_dtype dt, const fnn_product *p, int parts)
+{
+    fnn_run(parts, multiply_part, &(shared_product){ kn, dt, p });
+}
+
+fnn_product fnn_product_columns(fnn_dtype dt, fnn_product p, ptrdiff_t j, ptrdiff_t end)
+{
+    assert(!p.w.panel && !p.a.data);
+    p.y.data = fnn_at_out(dt, p.y.data, j * p.y.cs);
+    p.y.cols = end - j;
+    p.bias = p.bias ? fnn_at(dt, p.bias, j) : NULL;
+    p.w.w.cols = end - j;
+    if (p.w.packed) {
+        p.w.packed = fnn_at(dt, p.w.packed, j * p.w.w.rows);
+    } else {
+        p.w.w.data = fnn_at(dt, p.w.w.data, j);
+        p.w.direct_cols = end - j;
+    }
+    return p;
+}
+
 /* For each panel of columns the rows down to its last one. */
 void fnn_gram(const fnn_kernels *kn, fnn_dtype dt, fnn_in u, fnn_in wu, fnn_out gram)
 {
@@ -198,6 +248,14 @@ void fnn_gram(const fnn_kernels *kn, fnn_dtype dt, fnn_in u, fnn_in wu, fnn_out 
 }
 
 /* ---- forward ------------------------------------------------------------------------------ */
+
+/* In how many parts to do a product of n rows. */
+static int product_parts(ptrdiff_t n, ptrdiff_t k, ptrdiff_t m)
+{
+    enum { LEAST_ROWS = 8 };
+    const int parts = fnn_parts(2 * (double)n * (double)k * (double)m);
+    return (int)fnn_min(parts, n / LEAST_ROWS > 0 ? n / LEAST_ROWS : 1);
+}
 
 static fnn_status check_forward(fnn_dtype dt, fnn_in x, fnn_in w, fnn_in b, fnn_out y)
 {
@@ -218,8 +276,9 @@ fnn_status fnn_dense_forward(fnn_dtype dt, fnn_act act, fnn_in x, fnn_in w, fnn_
         return status;
 
     const bool copy_bias = b.data && b.cs != 1;
+    const int parts = product_parts(x.rows, w.rows, w.cols);
     size_t bytes = 0;
-    if (!fnn_rhs_reserve(kn, dt, x.rows, w, &bytes)
+    if (!fnn_rhs_reserve(kn, dt, x.rows, w, parts, &bytes)
         || !fnn_reserve(&bytes, dt, 1, copy_bias ? w.cols : 0))
         return FNN_ENOMEM;
     char *scratch = bytes ? fnn_workspace_take(&fnn_shared_workspace, bytes) : NULL;
@@ -229,12 +288,12 @@ fnn_status fnn_dense_forward(fnn_dtype dt, fnn_act act, fnn_in x, fnn_in w, fnn_
     char *cursor = scratch;
     fnn_product product = { .x = x, .y = y, .bias = b.data,
                             .act = act == FNN_SOFTMAX ? FNN_IDENTITY : act };
-    product.w = fnn_rhs_prepare(kn, dt, x.rows, w, &cursor);
+    product.w = fnn_rhs_prepare(kn, dt, x.rows, w, parts, &cursor);
     if (copy_bias) {
         product.bias = cursor;
         fnn_copy(dt, b, (fnn_out){ cursor, 1, w.cols, w.cols, 1 });
     }
-    fnn_multiply(kn, dt, &product);
+    fnn_multiply_in_parts(kn, dt, &product, parts);
     fnn_workspace_give(&fnn_shared_workspace, scratch);
     return act == FNN_SOFTMAX ? fnn_softmax(dt, fnn_as_in(y), y) : FNN_OK;
 }
@@ -259,14 +318,6 @@ static fnn_status check_backward(fnn_dtype dt, fnn_in x, fnn_in w, fnn_in y, fnn
     return FNN_OK;
 }
 
-void fnn_weight_gradient(const fnn_kernels *kn, fnn_dtype dt, fnn_in x, fnn_in delta,
-                         bool accumulate, fnn_out dw, fnn_ahead *ahead)
-{
-    const fnn_in x_t = { x.data, x.cols, x.rows, x.cs, x.rs };
-    fnn_multiply(kn, dt, &(fnn_product){ .x = x_t, .w = fnn_rhs_direct(kn, x.cols, delta),
-                                         .y = dw, .accumulate = accumulate, .ahead = ahead });
-}
-
 /* Rows are taken in blocks, so that delta needs little memory; as each element of dw and db is a
  * chain over the rows that goes on from block to block, the bits do not depend on the block. */
 enum { BACKWARD_ROWS = 256 };
@@ -285,10 +336,11 @@ fnn_status fnn_dense_backward(fnn_dtype dt, fnn_act act, fnn_in x, fnn_in w, fnn
     const ptrdiff_t rows = n < BACKWARD_ROWS ? (n ? n : 1) : BACKWARD_ROWS;
     const ptrdiff_t ld = fnn_leading(dt, m);
     const fnn_in w_t = { w.data, m, k, w.cs, w.rs };
+    const int parts = product_parts(rows, m, k), dw_parts = product_parts(k, rows, m);
     size_t bytes = 0;
     if (ld < m || !fnn_reserve(&bytes, dt, rows, ld) || !fnn_reserve(&bytes, dt, 2 * rows, m)
         || !fnn_reserve(&bytes, dt, 1, m)
-        || (dx.data && !fnn_rhs_reserve(kn, dt, rows, w_t, &bytes)))
+        || (dx.data && !fnn_rhs_reserve(kn, dt, rows, w_t, parts, &bytes)))
         return FNN_ENOMEM;
     char *scratch = fnn_workspace_take(&fnn_shared_workspace, bytes);
     if (!scratch)
@@ -299,7 +351,8 @@ fnn_status fnn_dense_backward(fnn_dtype dt, fnn_act act, fnn_in x, fnn_in w, fnn
     char *y_rows = fnn_part(&cursor, dt, 2 * rows, m);
     char *dy_rows = y_rows + (size_t)rows * (size_t)m * fnn_sizeof(dt);
     void *sums = fnn_part(&cursor, dt, 1, m);
-    const fnn_rhs rhs = dx.data ? fnn_rhs_prepare(kn, dt, rows, w_t, &cursor) : (fnn_rhs){ 0 };
+    const fnn_rhs rhs = dx.data ? fnn_rhs_prepare(kn, dt, rows, w_t, parts, &cursor)
+                               : (fnn_rhs){ 0 };
 
     ptrdiff_t i = 0;
     do { /* once even for no rows, to write the zeros */
@@ -313,10 +366,12 @@ fnn_status fnn_dense_backward(fnn_dtype dt, fnn_act act, fnn_in x, fnn_in w, fnn
         if (db.data)
             kn->column_sums(r, m, delta, ld, i > 0, sums);
         if (dw.data)
-            fnn_weight_gradient(kn, dt, fnn_slice(dt, x, i, r), delta_i, i > 0, dw, NULL);
+            fnn_multiply_in_parts(kn, dt, &(fnn_product){
+                .x = { fnn_at(dt, x.data, i * x.rs), k, r, x.cs, x.rs },
+                .w = fnn_rhs_direct(kn, k, delta_i), .y = dw, .accumulate = i > 0 }, dw_parts);
         if (dx.data)
-            fnn_multiply(kn, dt, &(fnn_product){ .x = delta_i, .w = rhs,
-                                                 .y = fnn_slice_out(dt, dx, i, r) });
+            fnn_multiply_in_parts(kn, dt, &(fnn_product){
+                .x = delta_i, .w = rhs, .y = fnn_slice_out(dt, dx, i, r) }, parts);
         i += r;
     } while (i < n);
     if (db.data)

@@ -136,6 +136,17 @@ typedef struct {
     fnn_ahead *ahead; /* or NULL */
 } fnn_panel;
 
+/* y = act(start + x w) for one row x (k,) and w (k, m), as in fnn_panel; everything is contiguous but w,
+ * whose rows are readable up to a whole vector. */
+typedef struct {
+    ptrdiff_t k, m;
+    const void *x, *w;
+    ptrdiff_t w_rs, w_ps;
+    const void *bias;
+    fnn_act act;
+    void *y;
+} fnn_one_row;
+
 /* Rows of a loss; the columns of z, targets and dz are contiguous. */
 typedef struct {
     ptrdiff_t n, c;
@@ -239,7 +250,8 @@ typedef struct {
     int vectors;          /* that a tile takes at once */
     ptrdiff_t width;      /* of the packed panels */
     const void *packed;   /* panel after panel, each w.rows x width */
-    void *panel;          /* room for a copy of a direct panel; NULL: read it in place */
+    void *panel;          /* each part's room for a copy of a direct panel; NULL: read in place */
+    ptrdiff_t panel_size;
 } fnn_rhs;
 
 /* y = act(start + x w) * a_act'(a); the fields mean what they do in fnn_panel. */
@@ -253,13 +265,13 @@ typedef struct {
     fnn_act act;
     fnn_in a; /* data NULL: no factor; cs == 1 */
     fnn_act a_act;
-    fnn_ahead *ahead;
 } fnn_product;
 
-/* Make w the factor of products of n rows. The scratch memory that this takes is first added to
- * *bytes, then cut from *scratch. */
-bool fnn_rhs_reserve(const fnn_kernels *kn, fnn_dtype dt, ptrdiff_t n, fnn_in w, size_t *bytes);
-fnn_rhs fnn_rhs_prepare(const fnn_kernels *kn, fnn_dtype dt, ptrdiff_t n, fnn_in w,
+/* Make w the factor of products of n rows in so many parts. The scratch memory that this takes is
+ * first added to *bytes, then cut from *scratch. */
+bool fnn_rhs_reserve(const fnn_kernels *kn, fnn_dtype dt, ptrdiff_t n, fnn_in w, int parts,
+                     size_t *bytes);
+fnn_rhs fnn_rhs_prepare(const fnn_kernels *kn, fnn_dtype dt, ptrdiff_t n, fnn_in w, int parts,
                         char **scratch);
 /* The same without any, for a w whose columns are contiguous, whose rows are readable to whole cache
  * lines, and do not lie badly for the cache. */
@@ -272,11 +284,11 @@ void fnn_panels_unpack(const fnn_kernels *kn, fnn_dtype dt, const void *panels, 
 fnn_rhs fnn_rhs_panels(const fnn_kernels *kn, ptrdiff_t n, ptrdiff_t k, ptrdiff_t m,
                        const void *panels);
 void fnn_multiply(const fnn_kernels *kn, fnn_dtype dt, const fnn_product *p);
-
-/* dw = x^T delta, added to what is there if `accumulate`. delta's columns are contiguous and
- * readable to whole cache lines. */
-void fnn_weight_gradient(const fnn_kernels *kn, fnn_dtype dt, fnn_in x, fnn_in delta,
-                         bool accumulate, fnn_out dw, fnn_ahead *ahead);
+/* The same, the rows of y divided among threads; the scratch memory of w must be for as many. */
+void fnn_multiply_in_parts(const fnn_kernels *kn, fnn_dtype dt, const fnn_product *p, int parts);
+/* The part of it that computes columns j .. end - 1, for a w in panels or in place without scratch
+ * memory; j is a multiple of a panel's width. */
+fnn_product fnn_product_columns(fnn_dtype dt, fnn_product p, ptrdiff_t j, ptrdiff_t end);
 
 /* The upper triangle of u' wu, for two matrices of one shape of at most 256 rows (one block of K);
  * wu's columns are contiguous and readable to whole cache lines. */

@@ -57,7 +57,7 @@ static bool take_scratch(pass *p, fnn_in x, bool hessian)
     for (int i = 0; ok && i < PARTS; i++)
         ok = fnn_reserve(&bytes, p->dt, parts[i].a, parts[i].b);
     p->packed_bytes = 0;
-    ok = ok && fnn_rhs_reserve(p->kn, p->dt, p->c, as_factor, &p->packed_bytes)
+    ok = ok && fnn_rhs_reserve(p->kn, p->dt, p->c, as_factor, 1, &p->packed_bytes)
       && !__builtin_add_overflow(bytes, p->packed_bytes, &bytes);
     p->memory = ok ? fnn_workspace_take(&fnn_shared_workspace, bytes) : NULL;
     if (!p->memory)
@@ -108,7 +108,7 @@ static void add_gradient(const pass *p, fnn_in x, double *gradient)
     char *cursor = p->packed;
     fnn_multiply(p->kn, p->dt, &(fnn_product){
         .x = { p->dz, p->c, x.rows, 1, p->c_ld },
-        .w = fnn_rhs_prepare(p->kn, p->dt, p->c, x, &cursor),
+        .w = fnn_rhs_prepare(p->kn, p->dt, p->c, x, 1, &cursor),
         .y = { p->block, p->c, p->d, p->ld, 1 } });
     if (has_bias(p))
         p->kn->column_sums(x.rows, p->c, p->dz, p->c_ld, false, p->row);

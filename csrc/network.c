@@ -5,6 +5,8 @@
  * in between which training can be interrupted. */
 enum { MOST_BLOCK_ROWS = 256, LEAST_BLOCK_ROWS = 32, BLOCK_FLOPS = 2000000000 };
 
+enum { SMALL_ROW_BYTES = 4 << 10 };
+
 /* Of all instruction sets. */
 enum { WIDEST_PANEL_BYTES = 128 };
 
@@ -13,6 +15,14 @@ static fnn_loss loss_of(fnn_act output)
     return output == FNN_SOFTMAX ? FNN_SOFTMAX_CE
          : output == FNN_SIGMOID ? FNN_SIGMOID_CE
          : output == FNN_IDENTITY ? FNN_SQUARED_ERROR : FNN_NLOSS;
+}
+
+/* What the weights cost to read, where there are few rows to use them for. */
+static double work_of(const fnn_network *net, ptrdiff_t n)
+{
+    const double flops_a_byte = 4;
+    return net->flops * (double)n
+         + flops_a_byte * (double)net->parameters * (double)fnn_sizeof(net->dt);
 }
 
 /* Lay the layers out; false if their size overflows. */
@@ -38,6 +48,8 @@ static bool lay_out(fnn_network *net, const ptrdiff_t *sizes, const fnn_act *act
     net->inputs = sizes[0];
     net->parameters = total;
     net->widest = widest;
+    net->small_row = work_of(net, 1) < 2 * FNN_PART_WORK
+                  && widest * (ptrdiff_t)fnn_sizeof(net->dt) <= SMALL_ROW_BYTES;
     if (total > PTRDIFF_MAX / MOST_BLOCK_ROWS)
         return false;
     const ptrdiff_t rows = BLOCK_FLOPS / 6 / fnn_min(total, BLOCK_FLOPS);
@@ -206,9 +218,19 @@ static fnn_out output_of(const pass *p, ptrdiff_t l, fnn_out y, char *scratch)
                              y.rows);
 }
 
-static fnn_status finish(const fnn_network *net, fnn_out y)
+static bool in_place(ptrdiff_t cs, ptrdiff_t cols) { return cs == 1 || cols == 1; }
+
+/* Softmax, if that is the last activation, of rows that a kernel can take as they lie. */
+static void finish(const pass *p, fnn_out y)
 {
-    return net->layer[net->layers - 1].act == FNN_SOFTMAX
+    if (p->net->layer[p->net->layers - 1].act == FNN_SOFTMAX && in_place(y.cs, y.cols))
+        p->kn->softmax(y.rows, y.cols, y.data, y.rs, y.data, y.rs);
+}
+
+/* Of other rows. */
+static fnn_status finish_odd(const fnn_network *net, fnn_out y)
+{
+    return net->layer[net->layers - 1].act == FNN_SOFTMAX && !in_place(y.cs, y.cols)
          ? fnn_softmax(net->dt, fnn_as_in(y), y) : FNN_OK;
 }
 
@@ -222,6 +244,7 @@ static void carry(const pass *p, fnn_in x, fnn_out y, char *scratch)
         fnn_multiply(p->kn, p->net->dt, &product);
         x = fnn_as_in(to);
     }
+    finish(p, y);
 }
 
 /* This part's share of the rows, a block after the other. */
@@ -235,6 +258,69 @@ static void carry_rows(void *p_, int part, int parts)
         const ptrdiff_t n = fnn_min(p->rows, end - i);
         carry(p, fnn_slice(dt, p->x, i, n), fnn_slice_out(dt, p->y, i, n), scratch);
     }
+}
+
+/* A layer of few rows: its columns are divided, in whole panels. */
+typedef struct {
+    const fnn_kernels *kn;
+    fnn_dtype dt;
+    fnn_product product;
+} columns;
+
+static void columns_part(void *c_, int part, int parts)
+{
+    const columns *c = c_;
+    const ptrdiff_t m = c->product.y.cols, width = fnn_panels_row(c->kn, 1);
+    const ptrdiff_t panels = (m + width - 1) / width;
+    const ptrdiff_t j = fnn_share(panels, part, parts) * width;
+    const ptrdiff_t end = fnn_min(m, fnn_share(panels, part + 1, parts) * width);
+    if (j >= end)
+        return;
+    const fnn_product product = fnn_product_columns(c->dt, c->product, j, end);
+    fnn_multiply(c->kn, c->dt, &product);
+}
+
+/* All rows through all layers, layer by layer. */
+static void carry_columns(const pass *p, int parts)
+{
+    const fnn_network *net = p->net;
+    fnn_in x = p->x;
+    for (ptrdiff_t l = 0; l < net->layers; l++) {
+        const fnn_out to = output_of(p, l, p->y, p->scratch);
+        columns c = { p->kn, net->dt,
+                      fnn_layer_product(net, p->kn, l, epilogue_of(net, l), x, to, p->panels) };
+        const double share = (double)(net->layer[l].k * net->layer[l].m) / (double)net->parameters;
+        fnn_run(share * parts < 1 ? 1 : parts, columns_part, &c);
+        x = fnn_as_in(to);
+    }
+    finish(p, p->y);
+}
+
+/* One row of a network that is small, so that its fixed costs count: nothing to be divided, and no
+ * memory to be had. */
+static void carry_one_row(const fnn_network *net, const fnn_kernels *kn, const void *panels,
+                          const void *x, void *y)
+{
+    _Alignas(64) char memory[2][SMALL_ROW_BYTES];
+    const ptrdiff_t last = net->layers - 1, width = kn->tile_vectors * kn->lanes;
+    for (ptrdiff_t l = 0; l <= last; l++) {
+        const fnn_layer *at = &net->layer[l];
+        fnn_one_row job = { .k = at->k, .m = at->m, .x = x, .y = l < last ? memory[l % 2] : y,
+                            .bias = fnn_at(net->dt, net->memory, at->b),
+                            .act = epilogue_of(net, l) };
+        job.w = panels ? fnn_at(net->dt, panels, at->panels) : fnn_at(net->dt, net->memory, at->w);
+        job.w_rs = panels ? width : at->ld;
+        job.w_ps = panels ? width * at->k : width;
+        kn->one_row(&job);
+        x = job.y;
+    }
+    if (net->layer[last].act == FNN_SOFTMAX)
+        kn->softmax(1, net->layer[last].m, y, 0, y, 0);
+}
+
+static bool is_small(const fnn_network *net, fnn_in x, fnn_out y)
+{
+    return x.rows == 1 && net->small_row && in_place(x.cs, x.cols) && in_place(y.cs, y.cols);
 }
 
 static ptrdiff_t forward_rows(const fnn_network *net, ptrdiff_t n)
@@ -255,20 +341,29 @@ fnn_status fnn_network_forward(fnn_network *net, fnn_in x, fnn_out y)
     if (status || x.rows == 0)
         return status;
 
-    const int parts = (int)fnn_min(x.rows, fnn_parts(net->flops * (double)x.rows));
-    const ptrdiff_t rows = forward_rows(net, (x.rows + parts - 1) / parts);
+    const void *panels = fnn_network_panels(net, kn);
+    if (is_small(net, x, y)) {
+        carry_one_row(net, kn, panels, x.data, y.data);
+        return FNN_OK;
+    }
+    enum { LEAST_ROWS = 8 }; /* of a part; fewer share the columns instead */
+    const int parts = fnn_parts(work_of(net, x.rows));
+    const bool by_rows = parts == 1 || x.rows >= parts * LEAST_ROWS;
+    const ptrdiff_t rows = by_rows ? forward_rows(net, (x.rows + parts - 1) / parts) : x.rows;
     size_t bytes = 0;
-    if (!fnn_reserve(&bytes, net->dt, 2 * parts * (net->layers > 1), rows * net->widest))
+    if (!fnn_reserve(&bytes, net->dt, 2 * (by_rows ? parts : 1) * (net->layers > 1),
+                     rows * net->widest))
         return FNN_ENOMEM;
-    _Alignas(64) char few[1 << 13];
-    char *scratch = bytes <= sizeof few ? few : fnn_workspace_take(&net->workspace, bytes);
+    char *scratch = fnn_workspace_take(&net->workspace, bytes);
     if (!scratch)
         return FNN_ENOMEM;
-    pass p = { net, kn, fnn_network_panels(net, kn), x, y, rows, scratch };
-    fnn_run(parts, carry_rows, &p);
-    if (scratch != few)
-        fnn_workspace_give(&net->workspace, scratch);
-    return finish(net, y);
+    pass p = { net, kn, panels, x, y, rows, scratch };
+    if (by_rows)
+        fnn_run(parts, carry_rows, &p);
+    else
+        carry_columns(&p, parts);
+    fnn_workspace_give(&net->workspace, scratch);
+    return finish_odd(net, y);
 }
 
 fnn_status fnn_network_activations(fnn_network *net, fnn_in x, const fnn_out *ys)
@@ -286,10 +381,12 @@ fnn_status fnn_network_activations(fnn_network *net, fnn_in x, const fnn_out *ys
     }
     const fnn_out outputs = ys[net->layers - 1];
     const void *panels = fnn_network_panels(net, kn);
+    const int parts = (int)fnn_min(fnn_parts(net->flops * (double)x.rows), x.rows / 8 + 1);
     for (ptrdiff_t l = 0; x.rows > 0 && l < net->layers; l++) {
         const fnn_product product = fnn_layer_product(
             net, kn, l, epilogue_of(net, l), l ? fnn_as_in(ys[l - 1]) : x, ys[l], panels);
-        fnn_multiply(kn, net->dt, &product);
+        fnn_multiply_in_parts(kn, net->dt, &product, parts);
     }
-    return finish(net, outputs);
+    finish(&(pass){ .net = net, .kn = kn }, outputs);
+    return finish_odd(net, outputs);
 }

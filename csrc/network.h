@@ -27,7 +27,8 @@ struct fnn_network {
     fnn_dtype dt;
     fnn_loss loss; /* FNN_NLOSS: the last activation has none */
     ptrdiff_t layers, inputs, parameters, biases, widest, block_rows;
-    double flops; /* of the products for one row */
+    double flops;   /* of the products for one row */
+    bool small_row; /* one row is for one thread, and its activations fit on the stack */
     void *memory;
     _Atomic long holders; /* of the views, who may write */
     void *_Atomic panels; /* NULL until they are wanted */

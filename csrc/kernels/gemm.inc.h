@@ -257,3 +257,45 @@ static void FN(panel)(const fnn_panel *job)
         a = a ? a + r * job->a_rs : NULL;
     }
 }
+
+/* Some vectors of one row, which never leave the registers. */
+FNN_INLINE void FN(row_piece)(const int vectors, const fnn_one_row *job, ptrdiff_t j)
+{
+    const REAL *bias = job->bias, *x = job->x;
+    const REAL *w = (const REAL *)job->w + j / (TILE_VECTORS * LANES) * job->w_ps
+                  + j % (TILE_VECTORS * LANES);
+    REAL *y = job->y;
+    const ptrdiff_t last = fnn_min(LANES, job->m - j - (vectors - 1) * LANES);
+    VEC acc[8];
+    FNN_UNROLL
+    for (int v = 0; v < vectors; v++)
+        acc[v] = FN(get)(bias + j + v * LANES, v == vectors - 1 ? last : LANES);
+    for (ptrdiff_t p = 0; p < job->k; p++, w += job->w_rs) {
+        const VEC x_p = V(set1)(x[p]);
+        FNN_UNROLL
+        for (int v = 0; v < vectors; v++) {
+            const ptrdiff_t at = v / TILE_VECTORS * job->w_ps + v % TILE_VECTORS * LANES;
+            acc[v] = V(fma)(x_p, V(load)(w + at), acc[v]);
+        }
+    }
+    FNN_UNROLL
+    for (int v = 0; v < vectors; v++)
+        FN(put)(y + j + v * LANES, FN(activate)(job->act, acc[v]), v == vectors - 1 ? last : LANES);
+}
+
+static void FN(one_row)(const fnn_one_row *job)
+{
+    ptrdiff_t j = 0;
+    for (; job->m - j > 7 * LANES; j += 8 * LANES)
+        FN(row_piece)(8, job, j);
+    if (job->m - j > 3 * LANES) {
+        FN(row_piece)(4, job, j);
+        j += 4 * LANES;
+    }
+    if (job->m - j > LANES) {
+        FN(row_piece)(2, job, j);
+        j += 2 * LANES;
+    }
+    if (job->m > j)
+        FN(row_piece)(1, job, j);
+}

@@ -74,11 +74,7 @@ static double FN(softmax_ce)(const fnn_loss_rows *rows)
         const REAL *z = (const REAL *)rows->z + i0 * rows->z_rs;
         REAL *dz = (REAL *)rows->dz + i0 * rows->dz_rs;
         FN(ce_rows) ce = { .sum = { 0 } };
-        for (int r = 0; r < count; r++) {
-            const REAL *z_r = z + r * rows->z_rs;
-            ce.most[r] = FN(row_max)(rows->c, z_r);
-            ce.sum[r] = FN(exp_row)(rows->c, z_r, ce.most[r], dz + r * rows->dz_rs);
-        }
+        FN(exp_block)(count, rows->c, z, rows->z_rs, dz, rows->dz_rs, ce.most, ce.sum);
         for (int r = 0; r < FNN_SUM_LANES; r += LANES)
             V(store)(ce.log_sum + r,
                      FN(log1p)(V(sub)(V(load)(ce.sum + r), V(set1)(1))));

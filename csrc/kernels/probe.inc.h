@@ -27,7 +27,10 @@
     OP(any_lt, PUT(V(set1)((REAL)(V(any_lt)(FNN_PROBE_A, FNN_PROBE_B) != 0))))              \
     OP(pow2, PUT(V(pow2)(FNN_PROBE_A)))                                                     \
     OP(ldexp, PUT(V(ldexp)(FNN_PROBE_A, FNN_PROBE_B)))                                      \
-    OP(exponent, PUT(V(exponent)(FNN_PROBE_A)))
+    OP(exponent, PUT(V(exponent)(FNN_PROBE_A)))                                             \
+    OP(first, PUT(V(set1)(V(first)(FNN_PROBE_A))))                                           \
+    OP(exchange, PUT(n == 8 ? V(exchange)(FNN_PROBE_A, 8) : n == 4 ? V(exchange)(FNN_PROBE_A, 4) \
+                     : n == 2 ? V(exchange)(FNN_PROBE_A, 2) : V(exchange)(FNN_PROBE_A, 1)))
 
 #define FNN_PROBE_NUMBER(name, statement) FNN_PROBE_##name,
 enum { FNN_PROBE_OPS(FNN_PROBE_NUMBER, ) FNN_NPROBE };

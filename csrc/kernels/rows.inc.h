@@ -32,28 +32,21 @@ FNN_INLINE REAL FN(fold)(VEC *acc)
         for (int u = 0; u < half; u++)
             acc[u] = V(add)(acc[u], acc[u + half]);
     }
-    REAL lane[LANES];
-    V(store)(lane, acc[0]);
     FNN_UNROLL
-    for (int half = LANES / 2; half > 0; half /= 2) {
-        FNN_UNROLL
-        for (int i = 0; i < half; i++)
-            lane[i] += lane[i + half];
-    }
-    return lane[0];
+    for (int half = LANES / 2; half > 0; half /= 2)
+        acc[0] = V(add)(acc[0], V(exchange)(acc[0], half));
+    return V(first)(acc[0]);
 }
 
 FNN_INLINE REAL FN(row_max)(ptrdiff_t c, const REAL *z)
 {
-    REAL lane[LANES];
     VEC acc = V(set1)(z[0]);
     EACH_VECTOR(j, lanes, c)
         acc = V(max)(acc, lanes == LANES ? V(load)(z + j) : V(load_n)(z + j, lanes, acc));
-    V(store)(lane, acc);
+    FNN_UNROLL
     for (int half = LANES / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; i++)
-            lane[i] = lane[i] > lane[i + half] ? lane[i] : lane[i + half];
-    return lane[0];
+        acc = V(max)(acc, V(exchange)(acc, half));
+    return V(first)(acc);
 }
 
 /* e_j = exp(z_j - most), and their sum. Lanes past the end are minus infinity, so they add 0. */
@@ -71,7 +64,7 @@ FNN_INLINE REAL FN(exp_row)(ptrdiff_t c, const REAL *z, REAL most_, REAL *e)
             if (lanes <= 0)
                 continue;
             const VEC d = V(sub)(V(load_n)(z + j, lanes, nothing), most);
-            const VEC e_j = FN(exp_nonpositive)(d);
+            const VEC e_j = FN(exp_or_zero)(d);
             FN(put)(e + j, e_j, lanes);
             acc[u] = V(add)(acc[u], e_j);
         }
@@ -79,15 +72,90 @@ FNN_INLINE REAL FN(exp_row)(ptrdiff_t c, const REAL *z, REAL most_, REAL *e)
     return FN(fold)(acc);
 }
 
+/* The same for up to LANES rows of few columns, each in a lane: every operation is done for all of
+ * them at once. The sums are those of exp_row, whose lanes hold one element each here. */
+FNN_INLINE void FN(exp_rows)(ptrdiff_t rows, ptrdiff_t c, const REAL *z, ptrdiff_t z_rs, REAL *e,
+                             ptrdiff_t e_rs, REAL *most, REAL *sum)
+{
+    REAL across[FNN_SUM_LANES * LANES]; /* column j of the rows is LANES elements */
+    VEC acc[FNN_SUM_LANES];
+    for (ptrdiff_t r = 0; r < LANES; r++)
+        for (ptrdiff_t j = 0; j < c; j++)
+            across[j * LANES + r] = z[fnn_min(r, rows - 1) * z_rs + j];
+    VEC top = V(set1)((REAL)-INFINITY);
+    for (ptrdiff_t j = 0; j < c; j++)
+        top = V(max)(top, V(load)(across + j * LANES));
+    for (ptrdiff_t j = 0; j < c; j++) {
+        acc[j] = FN(exp_or_zero)(V(sub)(V(load)(across + j * LANES), top));
+        V(store)(across + j * LANES, acc[j]);
+    }
+    for (ptrdiff_t j = c; j < FNN_SUM_LANES; j++)
+        acc[j] = V(set1)(0);
+    FNN_UNROLL
+    for (int half = FNN_SUM_LANES / 2; half > 0; half /= 2) {
+        FNN_UNROLL
+        for (int j = 0; j < half; j++)
+            acc[j] = V(add)(acc[j], acc[j + half]);
+    }
+    FN(put)(most, top, rows);
+    FN(put)(sum, acc[0], rows);
+    for (ptrdiff_t r = 0; r < rows; r++)
+        for (ptrdiff_t j = 0; j < c; j++)
+            e[r * e_rs + j] = across[j * LANES + r];
+}
+
+enum { FN(WORTH_TRANSPOSING) = 4 };
+
+/* For n rows, of which the maxima and sums go to arrays. */
+FNN_INLINE void FN(exp_block)(ptrdiff_t n, ptrdiff_t c, const REAL *z, ptrdiff_t z_rs, REAL *e,
+                              ptrdiff_t e_rs, REAL *most, REAL *sum)
+{
+    const bool in_lanes = c <= FNN_SUM_LANES && LANES > 1 && n >= FN(WORTH_TRANSPOSING);
+    const ptrdiff_t step = in_lanes ? LANES : 1;
+    for (ptrdiff_t i = 0; i < n; i += step, z += step * z_rs, e += step * e_rs) {
+        if (in_lanes) {
+            FN(exp_rows)(fnn_min(LANES, n - i), c, z, z_rs, e, e_rs, most + i, sum + i);
+        } else {
+            most[i] = FN(row_max)(c, z);
+            sum[i] = FN(exp_row)(c, z, most[i], e);
+        }
+    }
+}
+
+/* Softmax of a row that is one vector, and that stays in the registers; the sum is exp_row's. */
+FNN_INLINE void FN(softmax_short)(ptrdiff_t c, const REAL *z_, REAL *y)
+{
+    const VEC z = V(load_n)(z_, c, V(set1)((REAL)-INFINITY));
+    VEC most = z;
+    FNN_UNROLL
+    for (int half = LANES / 2; half > 0; half /= 2)
+        most = V(max)(most, V(exchange)(most, half));
+    const VEC e = FN(exp_or_zero)(V(sub)(z, most));
+    VEC sum = e;
+    FNN_UNROLL
+    for (int half = LANES / 2; half > 0; half /= 2)
+        sum = V(add)(sum, V(exchange)(sum, half));
+    FN(put)(y, V(div)(e, sum), c);
+}
+
 static void FN(softmax)(ptrdiff_t n, ptrdiff_t c, const void *z_, ptrdiff_t z_rs, void *y_,
                         ptrdiff_t y_rs)
 {
     const REAL *z = z_;
     REAL *y = y_;
-    for (ptrdiff_t i = 0; i < n; i++, z += z_rs, y += y_rs) {
-        const VEC sum = V(set1)(FN(exp_row)(c, z, FN(row_max)(c, z), y));
-        EACH_VECTOR(j, lanes, c)
-            FN(put)(y + j, V(div)(FN(get)(y + j, lanes), sum), lanes);
+    for (ptrdiff_t i = 0; i < n; i += FNN_SUM_LANES) {
+        const ptrdiff_t rows = fnn_min(FNN_SUM_LANES, n - i);
+        if (rows < FN(WORTH_TRANSPOSING) && c <= LANES) {
+            for (ptrdiff_t r = 0; r < rows; r++)
+                FN(softmax_short)(c, z + r * z_rs, y + r * y_rs);
+            return; /* these are the last */
+        }
+        REAL most[FNN_SUM_LANES], sum[FNN_SUM_LANES];
+        FN(exp_block)(rows, c, z, z_rs, y, y_rs, most, sum);
+        z += rows * z_rs;
+        for (ptrdiff_t r = 0; r < rows; r++, y += y_rs)
+            EACH_VECTOR(j, lanes, c)
+                FN(put)(y + j, V(div)(FN(get)(y + j, lanes), V(set1)(sum[r])), lanes);
     }
 }
 

@@ -59,6 +59,14 @@ FNN_INLINE VEC FN(exp_nonpositive)(VEC x)
     return V(mul)(p, V(pow2)(t));
 }
 
+/* The same, where many x may be far below, or minus infinity for what is not there: to compute their
+ * results by underflow would take a hundred cycles. */
+FNN_INLINE VEC FN(exp_or_zero)(VEC x)
+{
+    const VEC low = CHOOSE(-104, -746), zero = V(set1)(0);
+    return V(select_lt)(x, low, zero, FN(exp_nonpositive)(V(select_lt)(x, low, zero, x)));
+}
+
 /* Maximum error: f32 1.05 ulp at -0x1.0ef292p+4, f64 1.03 ulp at -0x1.1da58f97697e8p+2. */
 FNN_INLINE VEC FN(exp)(VEC x)
 {

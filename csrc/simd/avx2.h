@@ -156,6 +156,19 @@ static inline f64_v f64_exponent(f64_v v)
     return f64_sub(shifted, f64_set1(0x1p52 + 1023));
 }
 
+static inline f32_v f32_exchange(f32_v v, const int half)
+{
+    return half == 4 ? _mm256_permute2f128_ps(v, v, 1)
+         : half == 2 ? _mm256_permute_ps(v, 0x4e) : _mm256_permute_ps(v, 0xb1);
+}
+static inline f64_v f64_exchange(f64_v v, const int half)
+{
+    return half == 2 ? _mm256_permute2f128_pd(v, v, 1) : _mm256_permute_pd(v, 5);
+}
+
+static inline float f32_first(f32_v v) { return _mm256_cvtss_f32(v); }
+static inline double f64_first(f64_v v) { return _mm256_cvtsd_f64(v); }
+
 enum { f32_ldexp_is_cheap = 0, f64_ldexp_is_cheap = 0 };
 
 /* The main tile: 12 accumulators, 2 vectors of w and one of x fill the 16 registers. A round of k is

@@ -104,6 +104,20 @@ static inline f64_v f64_exponent(f64_v v)
     return f64_sub(_mm512_cvtepi64_pd(biased), f64_set1(1023));
 }
 
+static inline f32_v f32_exchange(f32_v v, const int half)
+{
+    return half == 8 ? _mm512_shuffle_f32x4(v, v, 0x4e) : half == 4 ? _mm512_shuffle_f32x4(v, v, 0xb1)
+         : half == 2 ? _mm512_permute_ps(v, 0x4e) : _mm512_permute_ps(v, 0xb1);
+}
+static inline f64_v f64_exchange(f64_v v, const int half)
+{
+    return half == 4 ? _mm512_shuffle_f64x2(v, v, 0x4e)
+         : half == 2 ? _mm512_shuffle_f64x2(v, v, 0xb1) : _mm512_permute_pd(v, 0x55);
+}
+
+static inline float f32_first(f32_v v) { return _mm512_cvtss_f32(v); }
+static inline double f64_first(f64_v v) { return _mm512_cvtsd_f64(v); }
+
 enum { f32_ldexp_is_cheap = 1, f64_ldexp_is_cheap = 1 };
 
 /* The main tile: 28 accumulators, 2 vectors of w and one of x in 32 registers. */

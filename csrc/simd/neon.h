@@ -137,6 +137,19 @@ static inline f64_v f64_exponent(f64_v v)
     return f64_sub(vcvtq_f64_u64(biased), f64_set1(1023));
 }
 
+static inline f32_v f32_exchange(f32_v v, const int half)
+{
+    return half == 2 ? vextq_f32(v, v, 2) : vrev64q_f32(v);
+}
+static inline f64_v f64_exchange(f64_v v, const int half)
+{
+    (void)half;
+    return vextq_f64(v, v, 1);
+}
+
+static inline float f32_first(f32_v v) { return vgetq_lane_f32(v, 0); }
+static inline double f64_first(f64_v v) { return vgetq_lane_f64(v, 0); }
+
 enum { f32_ldexp_is_cheap = 0, f64_ldexp_is_cheap = 0 };
 
 /* The main tile: 24 accumulators of 32 registers. */

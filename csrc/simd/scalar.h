@@ -19,6 +19,9 @@
  *   ldexp(v, n)               v * 2^n rounded once, 0.5 <= |v| <= 2, n an integer, |n| <= 200
  *                             (f64: 2000); NaN if v is
  *   exponent(v)               the integer e with 2^-e v in [sqrt(1/2), sqrt(2)), v normal, > 0
+ *   exchange(v, half)         lane i becomes lane i xor half, a power of two below the number of lanes
+ *   first(v)                  lane 0
+ *   ldexp_is_cheap            1 if ldexp takes no longer than pow2 and a product
  *
  * rounder is a number so large that adding it rounds to an integer, and such that the low bits of
  * the sum n + rounder are the biased exponent of 2^n. */
@@ -99,6 +102,13 @@ FNN_SCALAR_OPS(f64, double, uint64_t, 52, 1023)
 
 static inline f32_v f32_sqrt(f32_v v) { return sqrtf(v); }
 static inline f64_v f64_sqrt(f64_v v) { return sqrt(v); }
+
+/* There is no half of one lane. */
+static inline f32_v f32_exchange(f32_v v, const int half) { return (void)half, v; }
+static inline f64_v f64_exchange(f64_v v, const int half) { return (void)half, v; }
+
+static inline float f32_first(f32_v v) { return v; }
+static inline double f64_first(f64_v v) { return v; }
 
 enum { f32_ldexp_is_cheap = 0, f64_ldexp_is_cheap = 0 };
 

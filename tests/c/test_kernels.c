@@ -85,6 +85,55 @@ void test_panel(const variant *v)
     }
 }
 
+/* ---- one row ------------------------------------------------------------------------------ */
+
+/* In place, and from panels. */
+static void try_one_row(const variant *v, ptrdiff_t k, ptrdiff_t m, fnn_act act, data_kind kind)
+{
+    const fnn_dtype dt = v->dt;
+    const ptrdiff_t width = v->kn->tile_vectors * v->kn->lanes, row = fnn_round_up(m, width);
+    const matrix x = new_matrix(dt, 1, k, CONTIGUOUS), bias = new_matrix(dt, 1, m, CONTIGUOUS);
+    const matrix w = new_matrix(dt, k, row, CONTIGUOUS), panels = new_matrix(dt, 1, k * row, CONTIGUOUS);
+    fill(&x, kind, 1);
+    fill(&bias, kind, 2);
+    fill(&w, kind, 3);
+    for (ptrdiff_t j = 0; j < m; j += width)
+        v->kn->pack(k, fnn_min(width, m - j), fnn_at(dt, w.v.data, j), row, 1, width,
+                    fnn_at_out(dt, panels.v.data, j * k));
+    const fnn_in x_in = freeze(&x), w_in = freeze(&w), bias_in = freeze(&bias);
+    freeze(&panels);
+    for (int packed = 0; packed < 2; packed++) {
+        const matrix y = new_matrix(dt, 1, m, CONTIGUOUS);
+        v->kn->one_row(&(fnn_one_row){
+            .k = k, .m = m, .x = x_in.data, .w = packed ? panels.v.data : w_in.data,
+            .w_rs = packed ? width : row, .w_ps = packed ? width * k : width,
+            .bias = bias_in.data, .act = act, .y = y.v.data });
+        double worst = 0;
+        for (ptrdiff_t j = 0; j < m; j++)
+            worst = fmax(worst, miss(at(&y, 0, j),
+                                     expect_act(dt, act, expect_dot(dt, get(dt, bias_in, 0, j), x_in, 0,
+                                                                    w_in, j))));
+        CHECK(worst <= 1, "k %td m %td act %d packed %d: %.3g bounds", k, m, act, packed, worst);
+    }
+    free_matrices();
+}
+
+void test_one_row(const variant *v)
+{
+    ptrdiff_t size[MOST_SIZES];
+    const int count = sizes(v->kn, 19, size), lanes = v->kn->lanes;
+    const ptrdiff_t wide[] = { 4 * lanes - 1, 4 * lanes + 1, 8 * lanes, 15 * lanes + 1 };
+    const int levels[] = { count, count + 4, FNN_SOFTMAX, 0 };
+    int level[MOST_FACTORS];
+    for (pairs *p = new_pairs(levels); next_case(p, level);) {
+        const ptrdiff_t k = size[level[0]];
+        const ptrdiff_t m = level[1] < count ? size[level[1]] : wide[level[1] - count];
+        try_one_row(v, k, m, (fnn_act)level[2], NARROW);
+        if (level[2] == FNN_IDENTITY)
+            try_one_row(v, k, m, FNN_IDENTITY, CANCELLING);
+    }
+}
+
 /* ---- pack --------------------------------------------------------------------------------- */
 
 static void try_pack(const variant *v, ptrdiff_t k, ptrdiff_t cols, ptrdiff_t width, layout how)

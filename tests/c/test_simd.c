@@ -119,6 +119,15 @@ static void test_everywhere(const variant *v)
         }
 }
 
+static void test_first(const variant *v)
+{
+    lanes a, got;
+    for (int i = 0; i < v->kn->lanes; i++)
+        set(v->dt, &a, i, i + 1);
+    v->kn->probe(FNN_PROBE_first, &a, &a, &a, 1, &got);
+    CHECK(lane(v->dt, &got, 0) == 1, "first");
+}
+
 /* any_lt must see each single lane. */
 static void test_one_lane(const variant *v)
 {
@@ -194,6 +203,18 @@ static void test_probe_edges(const variant *v)
     }
 }
 
+static void test_exchange(const variant *v)
+{
+    for (int half = 1; half < v->kn->lanes; half *= 2) {
+        lanes a, got;
+        for (int i = 0; i < v->kn->lanes; i++)
+            set(v->dt, &a, i, i + 1);
+        v->kn->probe(FNN_PROBE_exchange, &a, &a, &a, half, &got);
+        for (int i = 0; i < v->kn->lanes; i++)
+            CHECK(lane(v->dt, &got, i) == (i ^ half) + 1, "exchange(%d) lane %d", half, i);
+    }
+}
+
 void test_probe(const variant *v)
 {
     lanes any = { { 0 } };
@@ -202,4 +223,6 @@ void test_probe(const variant *v)
     test_one_lane(v);
     test_domains(v);
     test_probe_edges(v);
+    test_exchange(v);
+    test_first(v);
 }
