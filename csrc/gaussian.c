@@ -241,31 +241,37 @@ void fnn_gaussians_free(fnn_gaussians *g)
 /* A block of rows on its way: panels of x and of whitened x, and (c, rows) sums and constants. */
 typedef struct {
     ptrdiff_t rows; /* that there is room for, whole panels */
-    void *memory, *x, *y, *z, *constants;
+    void *x, *y, *z, *constants;
 } block;
 
 static ptrdiff_t panel_rows(const fnn_kernels *kn) { return kn->tile_vectors * kn->lanes; }
 
-static bool take_block(const fnn_kernels *kn, const fnn_gaussians *g, ptrdiff_t n, block *b)
+static ptrdiff_t block_rows(const fnn_kernels *kn, const fnn_gaussians *g, ptrdiff_t n)
 {
     const ptrdiff_t w = panel_rows(kn);
     ptrdiff_t rows = PANEL_BYTES / (g->d * (ptrdiff_t)fnn_sizeof(g->dt)) / w * w;
     rows = rows < w ? w : rows > BLOCK_ROWS ? BLOCK_ROWS : rows;
-    b->rows = fnn_min(rows, fnn_round_up(n, w));
+    return fnn_min(rows, fnn_round_up(n, w));
+}
+
+/* The bytes of a block; 0 if they overflow. */
+static size_t block_bytes(const fnn_gaussians *g, ptrdiff_t rows)
+{
     size_t bytes = 0;
-    if (!fnn_reserve(&bytes, g->dt, g->d, b->rows)
-        || !fnn_reserve(&bytes, g->dt, g->whitened_means ? g->d : 0, b->rows)
-        || !fnn_reserve(&bytes, g->dt, g->c, b->rows) || !fnn_reserve(&bytes, g->dt, g->c, 1))
-        return false;
-    b->memory = fnn_workspace_take(&fnn_shared_workspace, bytes);
-    if (!b->memory)
-        return false;
-    char *cursor = b->memory;
-    b->x = fnn_part(&cursor, g->dt, g->d, b->rows);
-    b->y = fnn_part(&cursor, g->dt, g->whitened_means ? g->d : 0, b->rows);
-    b->z = fnn_part(&cursor, g->dt, g->c, b->rows);
-    b->constants = fnn_part(&cursor, g->dt, g->c, 1);
-    return true;
+    const bool ok = fnn_reserve(&bytes, g->dt, g->d, rows)
+                 && fnn_reserve(&bytes, g->dt, g->whitened_means ? g->d : 0, rows)
+                 && fnn_reserve(&bytes, g->dt, g->c, rows) && fnn_reserve(&bytes, g->dt, g->c, 1);
+    return ok ? bytes : 0;
+}
+
+static block block_at(const fnn_gaussians *g, ptrdiff_t rows, char *cursor)
+{
+    block b = { .rows = rows };
+    b.x = fnn_part(&cursor, g->dt, g->d, rows);
+    b.y = fnn_part(&cursor, g->dt, g->whitened_means ? g->d : 0, rows);
+    b.z = fnn_part(&cursor, g->dt, g->c, rows);
+    b.constants = fnn_part(&cursor, g->dt, g->c, 1);
+    return b;
 }
 
 /* z = squared distances of the n rows at x to each Gaussian, in its own deviations. */
@@ -312,37 +318,82 @@ static void slopes(const fnn_kernels *kn, const fnn_gaussians *g, ptrdiff_t n, f
                                 .y = fnn_at_out(g->dt, b->z, i) });
 }
 
-/* Either y or labels takes the results. */
+/* What is asked of all rows; either y or labels takes the results. */
+typedef struct {
+    const fnn_kernels *kn;
+    const fnn_gaussians *g;
+    fnn_posterior what;
+    const double *offsets;
+    fnn_in x;
+    fnn_out y;
+    int64_t *labels;
+    ptrdiff_t rows; /* of a block */
+    char *memory;   /* a block for each part */
+    size_t bytes;   /* of one */
+} question;
+
+static void answer_rows(const question *q, const block *b, ptrdiff_t begin, ptrdiff_t end)
+{
+    const fnn_gaussians *g = q->g;
+    const fnn_dtype dt = g->dt;
+    const bool linear = g->whitened_means
+                     && (q->what == FNN_PROBA || q->what == FNN_LOG_PROBA || q->what == FNN_LABEL);
+    for (ptrdiff_t k = 0; k < g->c; k++)
+        fnn_put(dt, b->constants, k,
+                (linear ? g->levels[k] : g->constants[k]) + (q->offsets ? q->offsets[k] : 0));
+    for (ptrdiff_t i = begin; i < end; i += b->rows) {
+        const ptrdiff_t n = fnn_min(b->rows, end - i);
+        (linear ? slopes : distances)(q->kn, g, n, fnn_slice(dt, q->x, i, n), b);
+        q->kn->posterior(q->what, g->c, fnn_round_up(n, q->kn->lanes), b->constants, b->z, b->rows);
+        if (q->labels)
+            for (ptrdiff_t r = 0; r < n; r++)
+                q->labels[i + r] = (int64_t)fnn_get(dt, b->z, r);
+        else
+            fnn_copy(dt, (fnn_in){ b->z, n, q->y.cols, 1, b->rows },
+                     fnn_slice_out(dt, q->y, i, n));
+    }
+}
+
+/* Whole blocks, but for the last one of all. */
+static void answer_part(void *q_, int part, int parts)
+{
+    const question *q = q_;
+    const ptrdiff_t blocks = (q->x.rows + q->rows - 1) / q->rows;
+    const ptrdiff_t begin = fnn_share(blocks, part, parts) * q->rows;
+    const ptrdiff_t end = fnn_min(q->x.rows, fnn_share(blocks, part + 1, parts) * q->rows);
+    const block b = block_at(q->g, q->rows, q->memory + (size_t)part * q->bytes);
+    answer_rows(q, &b, begin, end);
+}
+
+/* In floating-point operations: products, and some tens of them for the exponential of a class. */
+static double work_of(const fnn_gaussians *g, ptrdiff_t n)
+{
+    const double d = (double)g->d, c = (double)g->c, factors = (double)g->factors;
+    const double whitening = g->covariance == FNN_DIAG ? 0 : factors * d * d;
+    return (double)n * (whitening + 3 * c * d + 30 * c);
+}
+
 static fnn_status evaluate(const fnn_gaussians *g, fnn_posterior what, const double *offsets,
                            fnn_in x, fnn_out y, int64_t *labels)
 {
-    const fnn_dtype dt = g->dt;
-    const fnn_kernels *kn = fnn_kernels_for(dt);
+    const fnn_kernels *kn = fnn_kernels_for(g->dt);
     if (!kn)
         return FNN_EISA;
     if (x.cols != g->d)
         return FNN_ESHAPE;
-    block b;
     if (x.rows == 0)
         return FNN_OK;
-    if (!take_block(kn, g, x.rows, &b))
+    const int parts = fnn_parts(work_of(g, x.rows));
+    question q = { .kn = kn, .g = g, .what = what, .offsets = offsets, .x = x, .y = y,
+                   .labels = labels, .rows = block_rows(kn, g, (x.rows + parts - 1) / parts) };
+    q.bytes = block_bytes(g, q.rows);
+    size_t all = 0;
+    if (q.bytes > 0 && !__builtin_mul_overflow(q.bytes, (size_t)parts, &all))
+        q.memory = fnn_workspace_take(&fnn_shared_workspace, all);
+    if (!q.memory)
         return FNN_ENOMEM;
-    const bool linear = g->whitened_means
-                     && (what == FNN_PROBA || what == FNN_LOG_PROBA || what == FNN_LABEL);
-    for (ptrdiff_t k = 0; k < g->c; k++)
-        fnn_put(dt, b.constants, k,
-                (linear ? g->levels[k] : g->constants[k]) + (offsets ? offsets[k] : 0));
-    for (ptrdiff_t i = 0; i < x.rows; i += b.rows) {
-        const ptrdiff_t n = fnn_min(b.rows, x.rows - i);
-        (linear ? slopes : distances)(kn, g, n, fnn_slice(dt, x, i, n), &b);
-        kn->posterior(what, g->c, fnn_round_up(n, kn->lanes), b.constants, b.z, b.rows);
-        if (labels)
-            for (ptrdiff_t r = 0; r < n; r++)
-                labels[i + r] = (int64_t)fnn_get(dt, b.z, r);
-        else
-            fnn_copy(dt, (fnn_in){ b.z, n, y.cols, 1, b.rows }, fnn_slice_out(dt, y, i, n));
-    }
-    fnn_workspace_give(&fnn_shared_workspace, b.memory);
+    fnn_run(parts, answer_part, &q);
+    fnn_workspace_give(&fnn_shared_workspace, q.memory);
     return FNN_OK;
 }
 

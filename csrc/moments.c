@@ -155,7 +155,6 @@ typedef struct {
     fnn_dtype dt;
     const fnn_kernels *kn;
     ptrdiff_t d, ld;
-    void *memory;
     void *x, *u, *wu;                  /* (CHUNK, ld)                                     */
     void *weights, *radii, *products;  /* (CHUNK,): w, |u|^2, w |u|^2                     */
     void *row, *square, *third;        /* (ld,): centre, sums                             */
@@ -163,11 +162,10 @@ typedef struct {
     sums part;                         /* in f64                                          */
     double *mean;                      /* (d,)                                            */
     vectors vectors;
-    ptrdiff_t *index;                  /* (n,): the rows of each class, one after another */
-    ptrdiff_t *begin;                  /* (c + 1,): where each class begins there         */
 } chunk;
 
-static bool take_chunk(fnn_covariance covariance, ptrdiff_t n, ptrdiff_t c, chunk *k)
+/* Cut a chunk's memory from *cursor, or, where cursor is NULL, add it to *bytes. */
+static bool lay_out_chunk(fnn_covariance covariance, char **cursor, size_t *bytes, chunk *k)
 {
     const ptrdiff_t d = k->d, square = covariance == FNN_DIAG ? 0 : d;
     double *f64;
@@ -184,21 +182,15 @@ static bool take_chunk(fnn_covariance covariance, ptrdiff_t n, ptrdiff_t c, chun
         { &k->scatter, k->dt, square, k->ld },
         { (void **)&k->part.scatter, FNN_F64, square, d },
         { (void **)&f64, FNN_F64, 6, d },
-        { (void **)&k->index, FNN_F64, n, sizeof(ptrdiff_t) / sizeof(double) },
-        { (void **)&k->begin, FNN_F64, c + 1, sizeof(ptrdiff_t) / sizeof(double) },
     };
     enum { PARTS = sizeof parts / sizeof *parts };
-    _Static_assert(sizeof(ptrdiff_t) == sizeof(double), "indices are reserved as doubles");
-    size_t bytes = 0;
     for (int i = 0; i < PARTS; i++)
-        if (!fnn_reserve(&bytes, parts[i].dt, parts[i].a, parts[i].b))
+        if (cursor)
+            *parts[i].at = fnn_part(cursor, parts[i].dt, parts[i].a, parts[i].b);
+        else if (!fnn_reserve(bytes, parts[i].dt, parts[i].a, parts[i].b))
             return false;
-    k->memory = fnn_workspace_take(&fnn_shared_workspace, bytes);
-    if (!k->memory)
-        return false;
-    char *cursor = k->memory;
-    for (int i = 0; i < PARTS; i++)
-        *parts[i].at = fnn_part(&cursor, parts[i].dt, parts[i].a, parts[i].b);
+    if (!cursor)
+        return true;
     k->part.d = d;
     k->part.first = f64;
     k->part.third = covariance == FNN_FULL ? f64 + d : NULL;
@@ -207,18 +199,62 @@ static bool take_chunk(fnn_covariance covariance, ptrdiff_t n, ptrdiff_t c, chun
     return true;
 }
 
-/* The rows of each class, in order. */
-static void sort_rows(ptrdiff_t n, const int64_t *labels, ptrdiff_t c, chunk *k)
+/* What is to be done for all classes. */
+typedef struct {
+    const fnn_kernels *kn;
+    fnn_dtype dt;
+    fnn_covariance covariance;
+    fnn_in x, extra;
+    const int64_t *labels;
+    const void *weights;
+    ptrdiff_t c, d;
+    fnn_moments m;
+    char *memory;     /* of all, then a chunk for each part */
+    char *chunks;
+    size_t chunk_bytes;
+    ptrdiff_t *index; /* (n,): the rows of each class, one after another */
+    ptrdiff_t *begin; /* (c + 1,): where each class begins there         */
+} collection;
+
+static chunk new_chunk(const collection *all)
 {
-    memset(k->begin, 0, (size_t)(c + 1) * sizeof *k->begin);
+    return (chunk){ .dt = all->dt, .kn = all->kn, .d = all->d, .ld = fnn_leading(all->dt, all->d) };
+}
+
+static bool take_memory(collection *all, int parts)
+{
+    chunk k = new_chunk(all);
+    size_t bytes = 0, chunks;
+    _Static_assert(sizeof(ptrdiff_t) == sizeof(double), "indices are reserved as doubles");
+    if (k.ld < all->d || !lay_out_chunk(all->covariance, NULL, &all->chunk_bytes, &k)
+        || !fnn_reserve(&bytes, FNN_F64, all->x.rows, 1) || !fnn_reserve(&bytes, FNN_F64, all->c + 1, 1)
+        || __builtin_mul_overflow(all->chunk_bytes, (size_t)parts, &chunks)
+        || __builtin_add_overflow(bytes, chunks, &bytes))
+        return false;
+    all->memory = fnn_workspace_take(&fnn_shared_workspace, bytes);
+    if (!all->memory)
+        return false;
+    char *cursor = all->memory;
+    all->index = fnn_part(&cursor, FNN_F64, all->x.rows, 1);
+    all->begin = fnn_part(&cursor, FNN_F64, all->c + 1, 1);
+    all->chunks = cursor;
+    return true;
+}
+
+/* The rows of each class, in order. */
+static void sort_rows(const collection *all)
+{
+    const ptrdiff_t n = all->x.rows, c = all->c;
+    ptrdiff_t *const begin = all->begin;
+    memset(begin, 0, (size_t)(c + 1) * sizeof *begin);
     for (ptrdiff_t i = 0; i < n; i++)
-        k->begin[labels ? labels[i] + 1 : 1]++;
+        begin[all->labels ? all->labels[i] + 1 : 1]++;
     for (ptrdiff_t l = 0; l < c; l++)
-        k->begin[l + 1] += k->begin[l];
+        begin[l + 1] += begin[l];
     for (ptrdiff_t i = 0; i < n; i++)
-        k->index[k->begin[labels ? labels[i] : 0]++] = i;
-    memmove(k->begin + 1, k->begin, (size_t)c * sizeof *k->begin);
-    k->begin[0] = 0;
+        all->index[begin[all->labels ? all->labels[i] : 0]++] = i;
+    memmove(begin + 1, begin, (size_t)c * sizeof *begin);
+    begin[0] = 0;
 }
 
 /* The mean of the chunk's n rows, rounded to its type, into k->row; returns the sum of the weights.
@@ -324,16 +360,41 @@ static void add_chunk(fnn_covariance covariance, chunk *k, ptrdiff_t n, double w
         m.fourth[l] = total.fourth;
 }
 
-static void gather_rows(chunk *k, fnn_in x, fnn_in extra, const void *weights, ptrdiff_t begin,
-                        ptrdiff_t n)
+static void gather_rows(const collection *all, ptrdiff_t begin, ptrdiff_t n, chunk *k)
 {
-    k->kn->gather(n, x.cols, x.data, x.rs, x.cs, k->index + begin, k->x, k->ld);
+    const fnn_in x = all->x, extra = all->extra;
+    const ptrdiff_t *index = all->index + begin;
+    k->kn->gather(n, x.cols, x.data, x.rs, x.cs, index, k->x, k->ld);
     for (ptrdiff_t i = 0; extra.data && i < n; i++)
-        fnn_copy(k->dt, fnn_slice(k->dt, extra, k->index[begin + i], 1),
+        fnn_copy(k->dt, fnn_slice(k->dt, extra, index[i], 1),
                  (fnn_out){ fnn_at_out(k->dt, k->x, i * k->ld + x.cols), 1, extra.cols, k->ld, 1 });
-    for (ptrdiff_t i = 0; weights && i < n; i++)
-        memcpy(fnn_at_out(k->dt, k->weights, i), fnn_at(k->dt, weights, k->index[begin + i]),
+    for (ptrdiff_t i = 0; all->weights && i < n; i++)
+        memcpy(fnn_at_out(k->dt, k->weights, i), fnn_at(k->dt, all->weights, index[i]),
                fnn_sizeof(k->dt));
+}
+
+/* A class is this part's if its middle row is among the part's share of the rows. Each is one part's
+ * alone, so that its chunks are merged in order. */
+static void collect_part(void *all_, int part, int parts)
+{
+    const collection *all = all_;
+    const ptrdiff_t n = all->x.rows;
+    const ptrdiff_t first = fnn_share(n, part, parts), end = fnn_share(n, part + 1, parts);
+    chunk k = new_chunk(all);
+    char *cursor = all->chunks + (size_t)part * all->chunk_bytes;
+    lay_out_chunk(all->covariance, &cursor, NULL, &k);
+    for (ptrdiff_t l = 0; l < all->c; l++) {
+        const ptrdiff_t middle = all->begin[l] + (all->begin[l + 1] - all->begin[l]) / 2;
+        if (middle < first || middle >= end)
+            continue;
+        for (ptrdiff_t i = all->begin[l]; i < all->begin[l + 1]; i += CHUNK) {
+            const ptrdiff_t rows = fnn_min(CHUNK, all->begin[l + 1] - i);
+            gather_rows(all, i, rows, &k);
+            const double weight = find_centre(&k, rows, all->weights != NULL);
+            if (weight > 0)
+                add_chunk(all->covariance, &k, rows, weight, all->weights != NULL, all->m, l);
+        }
+    }
 }
 
 fnn_status fnn_moments_of(fnn_dtype dt, fnn_covariance covariance, fnn_in x, fnn_in extra,
@@ -348,8 +409,12 @@ fnn_status fnn_moments_of(fnn_dtype dt, fnn_covariance covariance, fnn_in x, fnn
         if (labels[i] < 0 || labels[i] >= c)
             return FNN_EVALUE;
     const ptrdiff_t d = x.cols + (extra.data ? extra.cols : 0);
-    chunk k = { .dt = dt, .kn = kn, .d = d, .ld = fnn_leading(dt, d) };
-    if (k.ld < d || !take_chunk(covariance, x.rows, c, &k))
+    collection all = { .kn = kn, .dt = dt, .covariance = covariance, .x = x, .extra = extra,
+                       .labels = labels, .weights = weights, .c = c, .d = d, .m = m };
+    /* The scatter of all classes is one sum, in their order. */
+    const double flops = (double)x.rows * (double)d * (covariance == FNN_DIAG ? 8 : (double)d + 16);
+    const int parts = covariance == FNN_SHARED ? 1 : (int)fnn_min(c, fnn_parts(flops));
+    if (!take_memory(&all, parts))
         return FNN_ENOMEM;
 
     const ptrdiff_t matrices = covariance == FNN_SHARED ? 1 : c;
@@ -361,17 +426,10 @@ fnn_status fnn_moments_of(fnn_dtype dt, fnn_covariance covariance, fnn_in x, fnn
         memset(m.third, 0, (size_t)(c * d) * sizeof(double));
         memset(m.fourth, 0, (size_t)c * sizeof(double));
     }
-    sort_rows(x.rows, labels, c, &k);
-    for (ptrdiff_t l = 0; l < c; l++)
-        for (ptrdiff_t i = k.begin[l]; i < k.begin[l + 1]; i += CHUNK) {
-            const ptrdiff_t n = fnn_min(CHUNK, k.begin[l + 1] - i);
-            gather_rows(&k, x, extra, weights, i, n);
-            const double weight = find_centre(&k, n, weights != NULL);
-            if (weight > 0)
-                add_chunk(covariance, &k, n, weight, weights != NULL, m, l);
-        }
+    sort_rows(&all);
+    fnn_run(parts, collect_part, &all);
     for (ptrdiff_t s = 0; covariance != FNN_DIAG && s < matrices; s++)
         mirror(d, m.scatter + s * d * d);
-    fnn_workspace_give(&fnn_shared_workspace, k.memory);
+    fnn_workspace_give(&fnn_shared_workspace, all.memory);
     return FNN_OK;
 }
