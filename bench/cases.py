@@ -28,7 +28,7 @@ Runs = dict[str, Callable[[], Any]]
 
 @dataclass
 class Case:
-    """One line of the table. `flops` is 0 where a fraction of the peak means nothing."""
+    """One line of the table. `flops` of a step is 0 where a fraction of the peak means nothing."""
 
     group: str
     name: str
@@ -38,6 +38,7 @@ class Case:
     tolerance: float  # largest difference of the results, relative to their largest element
     names: tuple[str, ...] = ()  # of the contenders, if `runs` makes them
     memory: bool = False  # show how much memory a run takes
+    steps: int = 1  # of a run; the time shown is that of one
     value: Callable[[Any], Any] = field(
         default=np.array, repr=False
     )  # what of a result is compared
