@@ -158,12 +158,15 @@ FNN_API fnn_status fnn_network_new(fnn_dtype dt, ptrdiff_t layers, const ptrdiff
 FNN_API void fnn_network_free(fnn_network *net);
 
 /* Views of the parameters, valid as long as the network: w (k, m), b (1, m), cs == 1. They may be
- * written by whoever holds the network, as its maker does until the first release. While nobody
- * does, outputs are faster: they come from a packed copy of the weights, made when first needed. */
+ * read and written by whoever holds the network, as its maker does until the first release. While
+ * nobody does, outputs and training are faster: they use a packed copy of the weights, made when
+ * first needed, and what the views show may be old. */
 FNN_API fnn_out fnn_network_weight(const fnn_network *net, ptrdiff_t layer);
 FNN_API fnn_out fnn_network_bias(const fnn_network *net, ptrdiff_t layer);
 FNN_API void fnn_network_hold(fnn_network *net);
 FNN_API void fnn_network_release(fnn_network *net);
+/* Bring what the views show up to date, for reading until the next training. */
+FNN_API void fnn_network_refresh(fnn_network *net);
 
 /* y = the outputs for the rows of x. */
 FNN_API fnn_status fnn_network_forward(fnn_network *net, fnn_in x, fnn_out y);
@@ -181,6 +184,13 @@ typedef struct fnn_training fnn_training;
 FNN_API fnn_status fnn_training_new(fnn_network *net, fnn_optimizer opt, ptrdiff_t batch_size,
                                     fnn_training **training);
 FNN_API void fnn_training_free(fnn_training *training);
+
+/* Keep a copy of the parameters as they are now; put the last one back. */
+FNN_API fnn_status fnn_training_keep(fnn_training *training);
+FNN_API void fnn_training_restore(fnn_training *training);
+
+/* 1 if no parameter is infinite or NaN. */
+FNN_API int fnn_training_all_finite(const fnn_training *training);
 
 /* Called every few milliseconds with its context; a non-zero answer stops the epoch. */
 typedef int (*fnn_poll)(void *context);

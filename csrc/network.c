@@ -107,9 +107,20 @@ fnn_out fnn_network_bias(const fnn_network *net, ptrdiff_t l)
 
 /* ---- panels ------------------------------------------------------------------------------- */
 
+void fnn_network_refresh(fnn_network *net)
+{
+    const fnn_kernels *kn = atomic_load(&net->packed_for);
+    if (!atomic_exchange(&net->views_old, false))
+        return;
+    for (ptrdiff_t l = 0; l < net->layers; l++)
+        fnn_panels_unpack(kn, net->dt, fnn_at(net->dt, net->panels, net->layer[l].panels),
+                          fnn_network_weight(net, l));
+}
+
 void fnn_network_hold(fnn_network *net)
 {
     atomic_fetch_add(&net->holders, 1);
+    fnn_network_refresh(net);
     atomic_store(&net->packed_for, NULL);
 }
 
@@ -139,8 +150,11 @@ const void *fnn_network_panels(fnn_network *net, const fnn_kernels *kn)
     if (atomic_load_explicit(&net->holders, memory_order_relaxed) > 0)
         return NULL;
     const fnn_kernels *packed_for = atomic_load_explicit(&net->packed_for, memory_order_acquire);
+    if (packed_for == kn)
+        return net->panels;
+    fnn_network_refresh(net);
     if (packed_for)
-        return packed_for == kn ? net->panels : NULL;
+        return NULL;
     if (atomic_exchange(&net->packing, true))
         return NULL;
     const bool made = fnn_network_make_panels(net);
@@ -154,16 +168,20 @@ const void *fnn_network_panels(fnn_network *net, const fnn_kernels *kn)
 
 void fnn_network_use_panels(fnn_network *net, const fnn_kernels *kn)
 {
-    if (atomic_load(&net->packed_for) != kn)
-        pack_weights(net, kn);
+    if (atomic_load(&net->packed_for) == kn)
+        return;
+    fnn_network_refresh(net);
+    pack_weights(net, kn);
 }
 
-void fnn_network_show_panels(fnn_network *net, const fnn_kernels *kn)
+void fnn_network_changed_panels(fnn_network *net, const fnn_kernels *kn)
 {
-    for (ptrdiff_t l = 0; l < net->layers; l++)
-        fnn_panels_unpack(kn, net->dt, fnn_at(net->dt, net->panels, net->layer[l].panels),
-                          fnn_network_weight(net, l));
-    atomic_store(&net->packed_for, atomic_load(&net->holders) > 0 ? NULL : kn);
+    atomic_store(&net->packed_for, kn);
+    atomic_store(&net->views_old, true);
+    if (atomic_load(&net->holders) > 0) {
+        fnn_network_refresh(net);
+        atomic_store(&net->packed_for, NULL);
+    }
 }
 
 fnn_rhs fnn_layer_factor(const fnn_network *net, const fnn_kernels *kn, ptrdiff_t l, ptrdiff_t n,

@@ -34,6 +34,7 @@ struct fnn_network {
     void *_Atomic panels; /* NULL until they are wanted */
     ptrdiff_t panels_size;
     _Atomic(const fnn_kernels *) packed_for; /* NULL: the panels are not what the views show */
+    _Atomic bool views_old;                  /* then the panels are what counts */
     _Atomic bool packing;
     fnn_workspace workspace;
     fnn_layer layer[];
@@ -46,9 +47,9 @@ bool fnn_network_make_panels(fnn_network *net);
  * packing, or if they are packed for another instruction set. */
 const void *fnn_network_panels(fnn_network *net, const fnn_kernels *kn);
 
-/* The panels, for which there is room, are what counts from the one call to the other. */
+/* Before panels, for which there is room, are changed, and after that. */
 void fnn_network_use_panels(fnn_network *net, const fnn_kernels *kn);
-void fnn_network_show_panels(fnn_network *net, const fnn_kernels *kn);
+void fnn_network_changed_panels(fnn_network *net, const fnn_kernels *kn);
 
 /* Layer l's w as the factor of n rows, from the panels or, where that is NULL, in place. */
 fnn_rhs fnn_layer_factor(const fnn_network *net, const fnn_kernels *kn, ptrdiff_t l, ptrdiff_t n,

@@ -45,18 +45,25 @@ static fnn_status check_gradients(const fnn_network *net, fnn_in x, fnn_targets 
     return FNN_OK;
 }
 
-/* dw += alpha w, row by row of a panel: a step of gradient descent from dw, along w, at the rate
- * -alpha. */
-static void add_penalty(const fnn_network *net, const fnn_kernels *kn, ptrdiff_t l, double alpha,
-                        void *dw)
+/* dw += alpha w: a step of gradient descent from dw, along w, at the rate -alpha. */
+static void add_penalty(const fnn_scratch *s, ptrdiff_t l, double alpha)
 {
+    const fnn_dtype dt = s->net->dt;
+    const fnn_layer *at = &s->net->layer[l];
     const fnn_optimizer step = fnn_optimizer_init(FNN_SGD, -alpha, 0, 0);
-    const fnn_out w = fnn_network_weight(net, l);
-    const ptrdiff_t width = fnn_panels_row(kn, 1);
+    const ptrdiff_t width = fnn_panels_row(s->kn, 1);
+    void *dw = s->layer[l].dw;
+    if (s->panels) {
+        const void *w = fnn_at(dt, s->panels, at->panels);
+        s->kn->update(&step, at->k * fnn_panels_row(s->kn, at->m), dw, w, NULL, NULL);
+        return;
+    }
+    const fnn_out w = fnn_network_weight(s->net, l); /* rows, of which a panel has pieces */
     for (ptrdiff_t j = 0; j < w.cols; j += width)
         for (ptrdiff_t i = 0; i < w.rows; i++)
-            kn->update(&step, fnn_min(width, w.cols - j), fnn_at_out(net->dt, dw, j * w.rows + i * width),
-                       fnn_at(net->dt, w.data, i * w.rs + j), NULL, NULL);
+            s->kn->update(&step, fnn_min(width, w.cols - j),
+                          fnn_at_out(dt, dw, j * w.rows + i * width),
+                          fnn_at(dt, w.data, i * w.rs + j), NULL, NULL);
 }
 
 fnn_status fnn_network_gradients(fnn_network *net, fnn_in x, fnn_targets y, double alpha,
@@ -86,7 +93,7 @@ fnn_status fnn_network_gradients(fnn_network *net, fnn_in x, fnn_targets y, doub
     for (ptrdiff_t l = 0; l < net->layers; l++) {
         const fnn_layer *at = &net->layer[l];
         if (alpha > 0)
-            add_penalty(net, kn, l, alpha, s.layer[l].dw);
+            add_penalty(&s, l, alpha);
         fnn_panels_unpack(kn, dt, s.layer[l].dw, dw[l]);
         fnn_copy(dt, (fnn_in){ s.layer[l].db, 1, at->m, at->ld, 1 }, db[l]);
     }
@@ -100,6 +107,8 @@ struct fnn_training {
     fnn_network *net;
     fnn_stepper stepper;
     ptrdiff_t batch_size;
+    void *kept; /* NULL, or panels and biases, as the state has them */
+    const fnn_kernels *kept_for;
 };
 
 fnn_status fnn_training_new(fnn_network *net, fnn_optimizer opt, ptrdiff_t batch_size,
@@ -131,9 +140,65 @@ void fnn_training_free(fnn_training *t)
 {
     if (!t)
         return;
+    fnn_free(t->kept);
     fnn_free(t->stepper.state[0]);
     fnn_free(t->stepper.state[1]);
     fnn_free(t);
+}
+
+/* Copy the biases to where they lie together, or back. */
+static void copy_biases(const fnn_network *net, void *together, bool back)
+{
+    for (ptrdiff_t l = 0; l < net->layers; l++) {
+        const fnn_layer *at = &net->layer[l];
+        void *here = fnn_network_bias(net, l).data, *there = fnn_at_out(net->dt, together, at->biases);
+        memcpy(back ? here : there, back ? there : here, (size_t)at->ld * fnn_sizeof(net->dt));
+    }
+}
+
+static size_t panels_bytes(const fnn_network *net)
+{
+    return (size_t)net->panels_size * fnn_sizeof(net->dt);
+}
+
+fnn_status fnn_training_keep(fnn_training *t)
+{
+    fnn_network *net = t->net;
+    const fnn_kernels *kn = fnn_kernels_for(net->dt);
+    size_t bytes = 0;
+    if (!kn)
+        return FNN_EISA;
+    if (!t->kept && fnn_reserve(&bytes, net->dt, 1, net->panels_size + net->biases))
+        t->kept = fnn_alloc(bytes);
+    if (!t->kept)
+        return FNN_ENOMEM;
+    fnn_network_use_panels(net, kn);
+    t->kept_for = kn;
+    memcpy(t->kept, net->panels, panels_bytes(net));
+    copy_biases(net, (char *)t->kept + panels_bytes(net), false);
+    return FNN_OK;
+}
+
+void fnn_training_restore(fnn_training *t)
+{
+    fnn_network *net = t->net;
+    if (!t->kept)
+        return;
+    memcpy(net->panels, t->kept, panels_bytes(net));
+    copy_biases(net, (char *)t->kept + panels_bytes(net), true);
+    fnn_network_changed_panels(net, t->kept_for);
+}
+
+int fnn_training_all_finite(const fnn_training *t)
+{
+    const fnn_network *net = t->net;
+    const fnn_kernels *kn = fnn_kernels_for(net->dt);
+    if (!kn)
+        kn = fnn_kernels_of(FNN_SCALAR) + net->dt;
+    bool finite = kn->all_finite(1, net->panels_size, net->panels, 0);
+    for (ptrdiff_t l = 0; finite && l < net->layers; l++)
+        finite = kn->all_finite(1, net->layer[l].m, fnn_network_bias(net, l).data, 0);
+    return finite;
 }
 
 /* The panels are where the weights are during an epoch. */
@@ -182,7 +247,7 @@ fnn_status fnn_training_epoch(fnn_training *t, fnn_in x, fnn_targets y, const in
     fnn_network_use_panels(net, kn);
     fnn_scratch_transpose(&s);
     status = steps(t, &s, &all, &(fnn_interrupt){ .ask = ask, .context = context }, loss);
-    fnn_network_show_panels(net, kn);
+    fnn_network_changed_panels(net, kn);
     fnn_workspace_give(&net->workspace, s.memory);
     return status;
 }

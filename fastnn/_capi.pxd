@@ -109,6 +109,7 @@ cdef extern from "fastnn.h" nogil:
     fnn_out fnn_network_bias(const fnn_network *net, Py_ssize_t layer)
     void fnn_network_hold(fnn_network *net)
     void fnn_network_release(fnn_network *net)
+    void fnn_network_refresh(fnn_network *net)
     fnn_status fnn_network_forward(fnn_network *net, fnn_in x, fnn_out y)
     fnn_status fnn_network_activations(fnn_network *net, fnn_in x, const fnn_out *ys)
     fnn_status fnn_network_gradients(fnn_network *net, fnn_in x, fnn_targets y, double alpha,
@@ -117,6 +118,9 @@ cdef extern from "fastnn.h" nogil:
     fnn_status fnn_training_new(fnn_network *net, fnn_optimizer opt, Py_ssize_t batch_size,
                                 fnn_training **training)
     void fnn_training_free(fnn_training *training)
+    fnn_status fnn_training_keep(fnn_training *training)
+    void fnn_training_restore(fnn_training *training)
+    int fnn_training_all_finite(const fnn_training *training)
     fnn_status fnn_training_epoch(fnn_training *training, fnn_in x, fnn_targets y,
                                   const int64_t *order, Py_ssize_t count, fnn_poll poll,
                                   void *context, double *loss)

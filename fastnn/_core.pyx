@@ -466,7 +466,9 @@ cdef class NetworkEngine:
         """An array over the engine's own memory, which keeps the engine alive."""
         cdef Lease lease
         base = self
-        if writable:
+        if not writable:
+            fnn_network_refresh(self.net)
+        else:
             lease = Lease.__new__(Lease)
             lease.engine = self
             fnn_network_hold(self.net)
@@ -586,6 +588,20 @@ cdef class Training:
 
     def __dealloc__(self):
         fnn_training_free(self.training)
+
+    def keep(self):
+        """Keep a copy of the parameters as they are now."""
+        cdef fnn_status status = fnn_training_keep(self.training)
+        if status != FNN_OK:
+            failed(status, "Network.train")
+
+    def restore(self):
+        """Put it back."""
+        fnn_training_restore(self.training)
+
+    def all_finite(self):
+        """Whether no parameter is infinite or NaN."""
+        return bool(fnn_training_all_finite(self.training))
 
     def epoch(self, cnp.ndarray x not None, cnp.ndarray y not None, cnp.ndarray order not None,
               sample_weight):

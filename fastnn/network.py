@@ -388,32 +388,13 @@ class Network(_backend.NetworkCall):
             losses: list[float] = []
             training = self._engine.training(*options)
             for epoch, order in zip(range(epochs), orders):
-                before = [p.copy() for p in self._parameters()]
+                training.keep()
                 loss = training.epoch(x, y, order, sample_weight)
-                self._keep_finite(epoch, loss, before)
+                _keep_finite(training, epoch, loss)
                 losses.append(loss)
                 if stops(epoch, loss):
                     break
         return losses
-
-    def _parameters(self, writable: bool = False) -> list[Array]:
-        return [*self._engine.weights(writable), *self._engine.biases(writable)]
-
-    def _keep_finite(self, epoch: int, loss: float, before: list[Array]) -> None:
-        """Restore the parameters from before the epoch, and say so, if it has diverged."""
-        parameters = self._parameters()
-        if not math.isfinite(loss):
-            what = "loss"
-        elif not all(np.isfinite(p).all() for p in parameters):
-            what = "a weight"
-        else:
-            return
-        for p, value in zip(self._parameters(writable=True), before):
-            p[...] = value
-        raise FloatingPointError(
-            f"epoch {epoch}: {what} is not finite; the weights before this epoch are kept; "
-            "lower learning_rate or check x for NaN"
-        )
 
     @contextmanager
     def _exclusive(self, what: str) -> Iterator[None]:
@@ -450,6 +431,18 @@ class Network(_backend.NetworkCall):
             f"{type(self).__name__}({self._sizes}, activation={activation!r}, "
             f"output={self._output!r}, dtype={self._dtype.name!r})"
         )
+
+
+def _keep_finite(training: Any, epoch: int, loss: float) -> None:
+    """Restore the parameters from before the epoch, and say so, if it has diverged."""
+    if math.isfinite(loss) and training.all_finite():
+        return
+    what = "a weight" if math.isfinite(loss) else "loss"
+    training.restore()
+    raise FloatingPointError(
+        f"epoch {epoch}: {what} is not finite; the weights before this epoch are kept; "
+        "lower learning_rate or check x for NaN"
+    )
 
 
 def _orders(n: int, rng: np.random.Generator | None) -> Iterator[Array]:

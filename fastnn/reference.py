@@ -330,6 +330,19 @@ class _Training:
         self._parameters = [p for pair in pairs for p in pair]
         self._state = [[np.zeros_like(p) for _ in range(n_state)] for p in self._parameters]
 
+    def keep(self) -> None:
+        """Keep a copy of the parameters as they are now."""
+        self._kept = [p.copy() for p in self._parameters]
+
+    def restore(self) -> None:
+        """Put it back."""
+        for p, value in zip(self._parameters, self._kept):
+            p[...] = value
+
+    def all_finite(self) -> bool:
+        """Whether no parameter is infinite or NaN."""
+        return all(bool(np.isfinite(p).all()) for p in self._parameters)
+
     @quiet
     def _step(self, gradients: list[tuple[Array, Array]]) -> None:
         self._hyper["step"] += 1
