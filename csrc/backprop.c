@@ -1,7 +1,8 @@
 /* backprop.c -- a batch's loss and gradient, in two phases for each block of its rows.
  *
- * First the rows: each part of the threads brings some together, takes them forward through the
- * layers, and their deltas back. Then the weights: dw = a' delta, of which each part takes some
+ * First the rows: they are brought together, taken forward through the layers, and their deltas back.
+ * Each thread does so with some of the rows or, where the weights are many, with some of the columns of
+ * each layer. Then the weights: dw = a' delta, of which each part takes some
  * chunks, all rows of the block in order, and updates the weights that they belong to while they are
  * in the first-level cache. So an element of a gradient is one chain over the rows of the batch, and
  * the bits depend neither on the blocks nor on the threads.
@@ -138,6 +139,7 @@ typedef struct {
     fnn_in x;              /* in place, or gathered */
     fnn_loss_rows loss;
     bool first; /* of its batch */
+    bool by_columns; /* how the threads divide it */
     fnn_stepper *stepper; /* NULL, or what to do with the gradient, which is complete */
 } block;
 
@@ -173,24 +175,40 @@ static fnn_out rows_at(const fnn_scratch *s, void *memory, ptrdiff_t l, ptrdiff_
     return fnn_activation_at(s->net, fnn_at_out(s->net->dt, memory, i * s->net->layer[l].ld), l, n);
 }
 
-/* Rows i .. i + n - 1: a_l of the hidden layers, the logits in a of the last, and their delta. */
-static void forward(const block *b, ptrdiff_t i, ptrdiff_t n)
+/* The products: z_l or a_l from a_{l-1}, and delta_{l-1} from delta_l, for n rows from i on. */
+static fnn_product forward_product(const block *b, ptrdiff_t l, ptrdiff_t i, ptrdiff_t n)
+{
+    const fnn_scratch *s = b->s;
+    const fnn_network *net = s->net;
+    const fnn_in x = l ? fnn_as_in(rows_at(s, s->layer[l - 1].a, l - 1, i, n))
+                       : fnn_slice(net->dt, b->x, i, n);
+    return fnn_layer_product(net, s->kn, l, l < net->layers - 1 ? net->layer[l].act : FNN_IDENTITY, x,
+                             rows_at(s, s->layer[l].a, l, i, n), s->panels);
+}
+
+static fnn_product backward_product(const block *b, ptrdiff_t l, ptrdiff_t i, ptrdiff_t n)
+{
+    const fnn_scratch *s = b->s;
+    const fnn_layer *at = &s->net->layer[l];
+    /* forward: a_l = act(a_{l-1} w_l + b_l) */
+    return (fnn_product){ .x = fnn_as_in(rows_at(s, s->layer[l].delta, l, i, n)),
+                          .w = fnn_rhs_panels(s->kn, n, at->m, at->k, s->layer[l].w_t),
+                          .y = rows_at(s, s->layer[l - 1].delta, l - 1, i, n),
+                          .a = fnn_as_in(rows_at(s, s->layer[l - 1].a, l - 1, i, n)),
+                          .a_act = s->net->layer[l - 1].act };
+}
+
+/* The losses of rows i .. i + n - 1 and the delta of the last layer, from its logits. */
+static void loss_of_rows(const block *b, ptrdiff_t i, ptrdiff_t n)
 {
     const fnn_scratch *s = b->s;
     const fnn_network *net = s->net;
     const ptrdiff_t last = net->layers - 1;
-    fnn_in x = fnn_slice(net->dt, b->x, i, n);
-    for (ptrdiff_t l = 0; l <= last; l++) {
-        const fnn_out a = rows_at(s, s->layer[l].a, l, i, n);
-        const fnn_product product = fnn_layer_product(
-            net, s->kn, l, l < last ? net->layer[l].act : FNN_IDENTITY, x, a, s->panels);
-        fnn_multiply(s->kn, net->dt, &product);
-        x = fnn_as_in(a);
-    }
+    const fnn_out z = rows_at(s, s->layer[last].a, last, i, n);
     fnn_loss_rows rows = b->loss;
     rows.n = n;
-    rows.z = x.data;
-    rows.z_rs = rows.dz_rs = x.rs;
+    rows.z = z.data;
+    rows.z_rs = rows.dz_rs = z.rs;
     rows.dz = rows_at(s, s->layer[last].delta, last, i, n).data;
     rows.labels = rows.labels ? rows.labels + i : NULL;
     rows.targets = fnn_at(net->dt, rows.targets, i * rows.targets_rs);
@@ -199,47 +217,113 @@ static void forward(const block *b, ptrdiff_t i, ptrdiff_t n)
     fnn_loss_block(s->kn, net->loss, &rows);
 }
 
-/* Rows i .. i + n - 1 of delta_l, where the second phase wants them. */
-static void pack_delta(const block *b, ptrdiff_t l, ptrdiff_t i, ptrdiff_t n)
+/* Columns begin .. end - 1, whole panels, of delta_l to where the second phase wants them. */
+static void pack_delta(const block *b, ptrdiff_t l, ptrdiff_t i, ptrdiff_t n, ptrdiff_t begin,
+                       ptrdiff_t end)
 {
     const fnn_scratch *s = b->s;
     const fnn_dtype dt = s->net->dt;
-    const ptrdiff_t width = panel_width(s->kn), m = s->net->layer[l].m;
+    const ptrdiff_t width = panel_width(s->kn);
     const fnn_out delta = rows_at(s, s->layer[l].delta, l, i, n);
-    for (ptrdiff_t j = 0; j < m; j += width)
-        s->kn->pack(n, fnn_min(width, m - j), fnn_at(dt, delta.data, j), delta.rs, 1, width,
+    for (ptrdiff_t j = begin; j < end; j += width)
+        s->kn->pack(n, fnn_min(width, end - j), fnn_at(dt, delta.data, j), delta.rs, 1, width,
                     panel_at(dt, s->layer[l].delta_panels, b->rows, i, j, width));
 }
 
-static void backward(const block *b, ptrdiff_t i, ptrdiff_t n)
-{
-    const fnn_scratch *s = b->s;
-    const fnn_network *net = s->net;
-    for (ptrdiff_t l = net->layers - 1; l >= 0; l--) {
-        pack_delta(b, l, i, n);
-        if (l == 0)
-            break;
-        /* forward: a_l = act(a_{l-1} w_l + b_l) */
-        const fnn_layer *at = &net->layer[l];
-        fnn_multiply(s->kn, net->dt, &(fnn_product){
-            .x = fnn_as_in(rows_at(s, s->layer[l].delta, l, i, n)),
-            .w = fnn_rhs_panels(s->kn, n, at->m, at->k, s->layer[l].w_t),
-            .y = rows_at(s, s->layer[l - 1].delta, l - 1, i, n),
-            .a = fnn_as_in(rows_at(s, s->layer[l - 1].a, l - 1, i, n)),
-            .a_act = net->layer[l - 1].act });
-    }
-}
-
+/* Each part takes some rows all the way: nothing has to be waited for. */
 static void rows_part(void *b_, int part, int parts)
 {
     const block *b = b_;
+    const fnn_scratch *s = b->s;
     const ptrdiff_t i = fnn_share(b->rows, part, parts);
-    const ptrdiff_t end = fnn_share(b->rows, part + 1, parts);
-    if (i == end)
+    const ptrdiff_t n = fnn_share(b->rows, part + 1, parts) - i, last = s->net->layers - 1;
+    if (n == 0)
         return;
-    gather(b, i, end);
-    forward(b, i, end - i);
-    backward(b, i, end - i);
+    gather(b, i, i + n);
+    for (ptrdiff_t l = 0; l <= last; l++) {
+        const fnn_product product = forward_product(b, l, i, n);
+        fnn_multiply(s->kn, s->net->dt, &product);
+    }
+    loss_of_rows(b, i, n);
+    for (ptrdiff_t l = last; l >= 0; l--) {
+        pack_delta(b, l, i, n, 0, s->net->layer[l].m);
+        if (l > 0) {
+            const fnn_product product = backward_product(b, l, i, n);
+            fnn_multiply(s->kn, s->net->dt, &product);
+        }
+    }
+}
+
+/* Each part takes some columns of every layer, layer after layer, so that it needs no more of the
+ * weights than what it has updated itself, which is still in its own cache. */
+typedef struct { const block *b; ptrdiff_t l; } layer_job;
+
+static void multiply_columns(const block *b, const fnn_product *p, int part, int parts)
+{
+    const ptrdiff_t width = panel_width(b->s->kn), panels = (p->y.cols + width - 1) / width;
+    const ptrdiff_t j = fnn_share(panels, part, parts) * width;
+    const ptrdiff_t end = fnn_min(p->y.cols, fnn_share(panels, part + 1, parts) * width);
+    if (j >= end)
+        return;
+    const fnn_product product = fnn_product_columns(b->s->net->dt, *p, j, end);
+    fnn_multiply(b->s->kn, b->s->net->dt, &product);
+}
+
+static void gather_part(void *b_, int part, int parts)
+{
+    const block *b = b_;
+    gather(b, fnn_share(b->rows, part, parts), fnn_share(b->rows, part + 1, parts));
+}
+
+static void forward_part(void *job_, int part, int parts)
+{
+    const layer_job *job = job_;
+    const fnn_product product = forward_product(job->b, job->l, 0, job->b->rows);
+    multiply_columns(job->b, &product, part, parts);
+}
+
+static void loss_part(void *b_, int part, int parts)
+{
+    const block *b = b_;
+    const ptrdiff_t i = fnn_share(b->rows, part, parts);
+    loss_of_rows(b, i, fnn_share(b->rows, part + 1, parts) - i);
+}
+
+static void backward_part(void *job_, int part, int parts)
+{
+    const layer_job *job = job_;
+    const block *b = job->b;
+    const ptrdiff_t m = b->s->net->layer[job->l].m, width = panel_width(b->s->kn);
+    const ptrdiff_t panels = (m + width - 1) / width;
+    pack_delta(b, job->l, 0, b->rows, fnn_share(panels, part, parts) * width,
+               fnn_min(m, fnn_share(panels, part + 1, parts) * width));
+    if (job->l > 0) {
+        const fnn_product product = backward_product(b, job->l, 0, b->rows);
+        multiply_columns(b, &product, part, parts);
+    }
+}
+
+static void columns_phase(block *b, int parts)
+{
+    const ptrdiff_t last = b->s->net->layers - 1;
+    fnn_run(parts, gather_part, b);
+    for (ptrdiff_t l = 0; l <= last; l++)
+        fnn_run(parts, forward_part, &(layer_job){ b, l });
+    fnn_run(parts, loss_part, b);
+    for (ptrdiff_t l = last; l >= 0; l--)
+        fnn_run(parts, backward_part, &(layer_job){ b, l });
+}
+
+/* Whether that pays: the weights are much to hand over, each part's share stays in its cache or is
+ * updated after every block, and the widest layer is wide enough. */
+static bool by_columns(const fnn_scratch *s, int parts, bool one_block)
+{
+    enum { MUCH_BYTES = 64 << 10, CACHE_BYTES = 1280 << 10, LEAST_PANELS = 2 };
+    const fnn_network *net = s->net;
+    const ptrdiff_t bytes = net->panels_size * (ptrdiff_t)fnn_sizeof(net->dt);
+    return parts > 1 && s->panels && bytes >= MUCH_BYTES
+        && (one_block || bytes / parts <= CACHE_BYTES)
+        && net->widest >= LEAST_PANELS * parts * panel_width(s->kn);
 }
 
 /* ---- the weights -------------------------------------------------------------------------- */
@@ -314,14 +398,20 @@ static void weights_part(void *b_, int part, int parts)
     for (ptrdiff_t l = net->layers - 1; l >= 0; l--) {
         const fnn_layer *at = &net->layer[l];
         const ptrdiff_t step = s->layer[l].chunk_rows, panels = (at->m + width - 1) / width;
-        const ptrdiff_t count = (at->k + step - 1) / step * panels;
-        const ptrdiff_t end = fnn_share(count, part + 1, parts);
-        if (part == 0)
+        /* The part's share of what each row has in all panels; or of the panels, of which it has had
+         * the columns of delta already. Row by row, so that a is read once. */
+        const ptrdiff_t count = b->by_columns ? panels : panels * at->k;
+        const ptrdiff_t begin = fnn_share(count, part, parts), end = fnn_share(count, part + 1, parts);
+        if (l % parts == part)
             bias_gradient(b, l);
-        for (ptrdiff_t item = fnn_share(count, part, parts); item < end; item++) {
-            const ptrdiff_t i = item / panels * step;
-            chunk_gradient(b, l, i, fnn_min(step, at->k - i), item % panels * width,
-                           s->chunks + part * s->chunk_bytes, &ahead);
+        for (ptrdiff_t i = 0; i < at->k; i += step) {
+            const ptrdiff_t rows = fnn_min(step, at->k - i);
+            for (ptrdiff_t j = 0; j < panels; j++) {
+                const ptrdiff_t place = b->by_columns ? j : i * panels + j * rows;
+                if (place >= begin && place < end)
+                    chunk_gradient(b, l, i, rows, j * width, s->chunks + part * s->chunk_bytes,
+                                   &ahead);
+            }
         }
     }
 }
@@ -395,8 +485,14 @@ fnn_status fnn_batch(const fnn_scratch *s, const fnn_samples *from, ptrdiff_t be
         if (stop_wanted(interrupt))
             return FNN_ESTOPPED;
         block b = new_block(s, from, i, fnn_min(s->rows, end - i), weight);
-        const double flops = s->net->flops * (double)b.rows;
-        fnn_run((int)fnn_min(s->parts, fnn_parts(2 * flops)), rows_part, &b);
+        /* Half of the work counts: what one thread has written, the others have to fetch. */
+        const double flops = s->net->flops * (double)b.rows / 2;
+        const int parts = (int)fnn_min(s->parts, fnn_parts(2 * flops));
+        b.by_columns = by_columns(s, parts, end - begin <= s->rows);
+        if (b.by_columns)
+            columns_phase(&b, parts);
+        else
+            fnn_run(parts, rows_part, &b);
         double losses = 0;
         for (ptrdiff_t r = 0; r < b.rows; r++)
             losses += s->losses[r];

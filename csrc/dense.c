@@ -219,10 +219,12 @@ void fnn_multiply_in_parts(const fnn_kernels *kn, fnn_dtype dt, const fnn_produc
 
 fnn_product fnn_product_columns(fnn_dtype dt, fnn_product p, ptrdiff_t j, ptrdiff_t end)
 {
-    assert(!p.w.panel && !p.a.data);
+    assert(!p.w.panel);
     p.y.data = fnn_at_out(dt, p.y.data, j * p.y.cs);
     p.y.cols = end - j;
     p.bias = p.bias ? fnn_at(dt, p.bias, j) : NULL;
+    if (p.a.data)
+        p.a.data = fnn_at(dt, p.a.data, j);
     p.w.w.cols = end - j;
     if (p.w.packed) {
         p.w.packed = fnn_at(dt, p.w.packed, j * p.w.w.rows);

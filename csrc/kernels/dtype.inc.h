@@ -13,6 +13,28 @@ FNN_INLINE void FN(put)(REAL *p, VEC v, ptrdiff_t lanes)
         V(store_n)(p, v, lanes);
 }
 
+/* Lane l of row i becomes lane i of row l, for as many rows as lanes: blocks of 2 x 2, whose places
+ * off the diagonal change, then blocks of those. */
+FNN_INLINE void FN(transpose)(VEC *rows)
+{
+    FNN_UNROLL
+    for (int half = 1; half < LANES; half *= 2) {
+        REAL side[LANES]; /* negative in the lanes of the right half of each block */
+        FNN_UNROLL
+        for (int l = 0; l < LANES; l++)
+            side[l] = l & half ? -1 : 1;
+        const VEC right = V(load)(side);
+        FNN_UNROLL
+        for (int i = 0; i < LANES; i++) {
+            if (i & half)
+                continue;
+            const VEC a = rows[i], b = rows[i + half];
+            rows[i] = V(select_sign)(right, V(exchange)(b, half), a);
+            rows[i + half] = V(select_sign)(right, b, V(exchange)(a, half));
+        }
+    }
+}
+
 #include "vmath.inc.h"
 #include "gemm.inc.h"
 #include "rows.inc.h"

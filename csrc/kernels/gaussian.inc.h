@@ -13,6 +13,24 @@
 
 enum { FN(PANEL_ROWS) = TILE_VECTORS * LANES };
 
+/* A whole panel from rows with contiguous columns, as far as there are blocks of LANES columns. */
+static void FN(blocks_in)(ptrdiff_t d, const REAL *x, ptrdiff_t rs, const REAL *centre, REAL *panel)
+{
+    enum { W = FN(PANEL_ROWS) };
+    for (ptrdiff_t p = 0; p + LANES <= d; p += LANES)
+        for (ptrdiff_t i0 = 0; i0 < W; i0 += LANES) {
+            VEC block[LANES];
+            FNN_UNROLL
+            for (int i = 0; i < LANES; i++)
+                block[i] = V(load)(x + (i0 + i) * rs + p);
+            FN(transpose)(block);
+            FNN_UNROLL
+            for (int i = 0; i < LANES; i++)
+                V(store)(panel + (p + i) * W + i0,
+                         V(sub)(block[i], V(set1)(centre ? centre[p + i] : 0)));
+        }
+}
+
 /* Rows of x, less `centre` if there is one, into panels; the last panel's places without a row are
  * zero. */
 static void FN(panels_in)(ptrdiff_t n, ptrdiff_t d, const void *x_, ptrdiff_t rs, ptrdiff_t cs,
@@ -23,7 +41,10 @@ static void FN(panels_in)(ptrdiff_t n, ptrdiff_t d, const void *x_, ptrdiff_t rs
     REAL *panel = panels_;
     for (ptrdiff_t i0 = 0; i0 < n; i0 += W, x += W * rs, panel += W * d) {
         const ptrdiff_t rows = fnn_min(W, n - i0);
-        for (ptrdiff_t p = 0; p < d; p++) {
+        const bool in_blocks = rows == W && cs == 1 && LANES > 1;
+        if (in_blocks)
+            FN(blocks_in)(d, x, rs, centre, panel);
+        for (ptrdiff_t p = in_blocks ? d - d % LANES : 0; p < d; p++) {
             const REAL c = centre ? centre[p] : 0;
             REAL *to = panel + p * W;
             if (rows == W)

@@ -13,6 +13,26 @@
  * Every tile, whatever its size, does the same chain of FMAs for an element of y. That is why a
  * row's result does not depend on the batch it is in, nor on the instruction set. */
 
+/* Blocks of as many rows as columns, for a w whose columns are contiguous, and all multiples of 16
+ * rows; returns how many columns are done. */
+static ptrdiff_t FN(pack_transposed)(ptrdiff_t k, ptrdiff_t cols, const REAL *w, ptrdiff_t cs,
+                                     ptrdiff_t width, REAL *packed)
+{
+    const ptrdiff_t done = cols - cols % LANES;
+    for (ptrdiff_t j = 0; j < done; j += LANES)
+        for (ptrdiff_t p = 0; p < k - k % 16; p += LANES) {
+            VEC block[LANES];
+            FNN_UNROLL
+            for (int i = 0; i < LANES; i++)
+                block[i] = V(load)(w + (j + i) * cs + p);
+            FN(transpose)(block);
+            FNN_UNROLL
+            for (int i = 0; i < LANES; i++)
+                V(store)(packed + (p + i) * width + j, block[i]);
+        }
+    return done;
+}
+
 /* Copy w (k x cols, any strides) into rows of `width`, the rest zero. */
 static void FN(pack)(ptrdiff_t k, ptrdiff_t cols, const void *w_, ptrdiff_t rs, ptrdiff_t cs,
                      ptrdiff_t width, void *packed_)
@@ -30,10 +50,13 @@ static void FN(pack)(ptrdiff_t k, ptrdiff_t cols, const void *w_, ptrdiff_t rs, 
         }
         return;
     }
+    ptrdiff_t done = 0; /* columns */
+    if (rs == 1 && LANES > 1)
+        done = FN(pack_transposed)(k, cols, w, cs, width, packed);
     /* Blocks of 16 rows: a cache line of a transposed w's column is used up while it is there. */
     for (ptrdiff_t p0 = 0; p0 < k; p0 += 16) {
         const ptrdiff_t rows = fnn_min(16, k - p0);
-        for (ptrdiff_t j = 0; j < cols; j++)
+        for (ptrdiff_t j = p0 + 16 <= k ? done : 0; j < cols; j++)
             for (ptrdiff_t p = p0; p < p0 + rows; p++)
                 packed[p * width + j] = w[p * rs + j * cs];
         for (ptrdiff_t p = p0; p < p0 + rows; p++)
