@@ -7,7 +7,7 @@ import math
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -17,12 +17,17 @@ from . import _check_network as _rules
 from .runtime import backend_module as _backend
 from .runtime import threads_of_call
 
+if TYPE_CHECKING:
+    from ._core import NetworkCall
+else:
+    NetworkCall = _backend.NetworkCall
+
 __all__ = ["Network"]
 
 Array = NDArray[Any]
 
 
-class Network(_backend.NetworkCall):
+class Network(NetworkCall):
     """A dense (fully connected) feed-forward network.
 
     ``a_0 = x``, ``a_l = act_l(a_{l-1} W_l + b_l)``; the loss follows from the output layer: softmax

@@ -62,7 +62,7 @@ backend_module = _load_backend(_backend)
 def _register_with_threadpoolctl() -> None:
     """Let threadpoolctl, and so joblib, see and limit the threads."""
     try:
-        import threadpoolctl
+        import threadpoolctl  # type: ignore[import-not-found,import-untyped,unused-ignore]
     except ImportError:
         return
 
