@@ -84,3 +84,7 @@ GOLDEN("linear_targets",
        0x617bc77894b607c6, 0x058ff04a5e17ff26, 0x72beef1c739c9ef8, 0x87ad30316ae9bd0d)
 GOLDEN("triangular",
        0x0dc1c0491da93ce3, 0x0dc1c0491da93ce3, 0x6bf67c3f9b4777a1, 0x6bf67c3f9b4777a1)
+GOLDEN("train_wide",
+       0x58e33751a866de90, 0x7bd4b8d354037b52, 0x4c08cdc0e096c94c, 0xeedab5a37ef1c399)
+GOLDEN("network_columns",
+       0xccb25e26f3c2ac40, 0x615331fda3dab32d, 0x3a7ee272f4e86613, 0x817008a104f0c75a)

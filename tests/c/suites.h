@@ -8,7 +8,7 @@
 #define SUITES(S) \
     S(dispatch) S(harness) S(oracles) S(kernels) S(vmath) S(dense) S(extremes) S(refusals) \
     S(network) S(training) S(gaussians) S(moments) S(linear) \
-    S(factor) S(models) S(memory) S(bits) S(golden) S(threads)
+    S(factor) S(models) S(memory) S(bits) S(golden) S(pool) S(panels) S(threads)
 
 #define SUITE_DECLARE(id) extern const suite suite_##id;
 SUITES(SUITE_DECLARE)

@@ -147,11 +147,21 @@ static void update_momentum(digest *d) { update(d, FNN_MOMENTUM); }
 static void update_nesterov(digest *d) { update(d, FNN_NESTEROV); }
 static void update_adam(digest *d) { update(d, FNN_ADAM); }
 
+static bool released; /* nobody holds the views of networks */
+
+static fnn_network *golden_network(fnn_dtype dt, const design *of)
+{
+    fnn_network *net = new_network(dt, of, 9);
+    if (released)
+        fnn_network_release(net);
+    return net;
+}
+
 /* Outputs, gradients, and two epochs of 300 rows. */
 static void train(digest *d, const design *of, fnn_solver solver, ptrdiff_t batch_size)
 {
     enum { N = 300 };
-    fnn_network *net = new_network(d->dt, of, 9);
+    fnn_network *net = golden_network(d->dt, of);
     fnn_training *training = NULL;
     const ptrdiff_t c = of->size[of->layers];
     const matrix x = data(d, N, of->size[0]), y = result(d, N, c);
@@ -186,6 +196,28 @@ static const design regression = { FNN_SQUARED_ERROR, 2, { 7, 19, 3 }, { FNN_TAN
 static void train_adam(digest *d) { train(d, &classifier, FNN_ADAM, 32); }
 static void train_nesterov(digest *d) { train(d, &binary, FNN_NESTEROV, 300); }
 static void train_sgd(digest *d) { train(d, &regression, FNN_SGD, 7); }
+
+/* These are work for several threads. */
+static const design wide = { FNN_SOFTMAX_CE, 3, { 40, 150, 90, 10 },
+                             { FNN_RELU, FNN_SIGMOID, FNN_SOFTMAX } };
+static const design widest = { FNN_SQUARED_ERROR, 2, { 300, 1100, 40 },
+                               { FNN_TANH, FNN_IDENTITY } };
+static void train_wide(digest *d)
+{
+    CHECK(fnn_parts(2.0 * 300 * (40 * 150 + 150 * 90)) > 1 || fnn_parts(1e9) == 1, "little work");
+    train(d, &wide, FNN_MOMENTUM, 290); /* more than a block of rows, and few */
+}
+static void network_columns(digest *d)
+{
+    CHECK(fnn_parts(4.0 * 300 * 1100 * 4) > 1 || fnn_parts(1e9) == 1, "little work");
+    fnn_network *net = golden_network(d->dt, &widest);
+    for (ptrdiff_t n = 1; n <= 3; n++) {
+        const matrix x = data(d, n, 300), y = result(d, n, 40);
+        CHECK(fnn_network_forward(net, in(x), y.v) == FNN_OK, "forward");
+        absorb_view(d, y.v);
+    }
+    fnn_network_free(net);
+}
 
 /* Factors of c matrices of order d, and means, in f64: exact numbers, a diagonal from 1 on. */
 static void gaussians(digest *d, fnn_covariance covariance, ptrdiff_t c, ptrdiff_t dim,
@@ -380,6 +412,7 @@ static const struct { const char *name; void (*run)(digest *); } items[] = {
     ITEM(moments_full) ITEM(moments_shared) ITEM(moments_diag)
     ITEM(linear_softmax) ITEM(linear_sigmoid) ITEM(linear_squared) ITEM(cholesky)
     ITEM(gaussian_paired) ITEM(log_sums) ITEM(moments_add) ITEM(linear_targets) ITEM(triangular)
+    ITEM(train_wide) ITEM(network_columns)
 #undef ITEM
 };
 enum { ITEMS = sizeof items / sizeof *items };
@@ -416,6 +449,28 @@ static void test_hashes(const variant *v)
     }
 }
 
+/* Neither the threads nor who holds the views of a network. */
+static void test_threads_do_not_matter(const variant *v)
+{
+    static const int threads[] = { 1, 2, 3, 7, 16 };
+    const int tier = v->isa == FNN_SCALAR ? PORTABLE : FMA;
+    for (int run = 0; run < 10; run++) {
+        fnn_use_threads(threads[run / 2]);
+        released = run % 2;
+        for (int i = 0; i < ITEMS && i < GOLDENS; i++) {
+            const bool network = strncmp(items[i].name, "train", 5) == 0
+                              || strncmp(items[i].name, "network", 7) == 0;
+            if (!network && (released || quick()))
+                continue;
+            CHECK(hash_of(i, v->dt) == golden[i].hash[tier][v->dt],
+                  "%s: other bits with %d threads%s", items[i].name, threads[run / 2],
+                  released ? ", released" : "");
+        }
+    }
+    released = false;
+    fnn_use_threads(0);
+}
+
 /* Another seed must give another hash, or the hash sees nothing. */
 static void test_hashes_differ(const variant *v)
 {
@@ -429,6 +484,7 @@ static void test_hashes_differ(const variant *v)
 
 static const test golden_tests[] = {
     { "hashes", test_hashes }, { "hashes differ", test_hashes_differ },
+    { "threads do not matter", test_threads_do_not_matter },
 };
 SUITE(golden, EACH);
 
