@@ -246,10 +246,137 @@ static void test_another_set(const variant *v)
     }
 }
 
+/* Views that are taken while a prediction packs, and written when it is over. */
+static void test_views_taken_during_a_prediction(const variant *v)
+{
+    static const design big = { FNN_SQUARED_ERROR, 2, { 1000, 1000, 2 },
+                                { FNN_TANH, FNN_IDENTITY } };
+    for (int time = 0; time < (quick() ? 2 : 10); time++) {
+        fnn_network *net = new_network(v->dt, &big, 1);
+        const matrix x = new_matrix(v->dt, 2, 1000, CONTIGUOUS);
+        const matrix y = new_matrix(v->dt, 2, 2, CONTIGUOUS);
+        fill(&x, NARROW, 1);
+        fnn_network_release(net);
+        pthread_barrier_t all;
+        pthread_t thread;
+        caller of = { net, &all, freeze(&x), y.v, FNN_OK, 1 };
+        pthread_barrier_init(&all, NULL, 2);
+        must(pthread_create(&thread, NULL, call, &of) == 0, "pthread_create");
+        pthread_barrier_wait(&all);
+        while (!net->packing && !net->packed_for)
+            continue;
+        fnn_network_hold(net);
+        pthread_join(thread, NULL);
+        write_into(v, &big, net, 2);
+        const matrix right = forward(v, &big, net, 2);
+        fnn_network_release(net);
+        const matrix after = forward(v, &big, net, 2);
+        CHECK(of.status == FNN_OK && !same_bits(&y, &right), "time %d: nothing to be seen", time);
+        CHECK(same_bits(&after, &right), "time %d: what was written is not seen", time);
+        pthread_barrier_destroy(&all);
+        fnn_network_free(net);
+        free_matrices();
+    }
+}
+
+/* ---- training ------------------------------------------------------------------------------ */
+
+enum { SAMPLES = 200, BATCH = 8, FEW = 800, MOST = 1 << 20 };
+static const design trained = { FNN_SOFTMAX_CE, 2, { 20, 50, 4 }, { FNN_TANH, FNN_SOFTMAX } };
+
+/* One epoch of `count` rows in small steps. */
+static void train(const variant *v, fnn_training *training, ptrdiff_t count, fnn_poll poll,
+                  void *context)
+{
+    static int64_t labels[SAMPLES], order[MOST];
+    const matrix x = new_matrix(v->dt, SAMPLES, 20, CONTIGUOUS);
+    uint64_t state = 1;
+    double loss;
+    fill(&x, NARROW, 1);
+    for (int i = 0; i < SAMPLES; i++)
+        labels[i] = i % 4;
+    for (ptrdiff_t i = 0; i < count; i++)
+        order[i] = next_index(&state, SAMPLES);
+    CHECK(fnn_training_epoch(training, freeze(&x), (fnn_targets){ .labels = labels }, order, count,
+                             poll, context, &loss) == FNN_OK, "epoch");
+    free_matrices();
+}
+
+static fnn_training *new_training(fnn_network *net)
+{
+    fnn_training *training = NULL;
+    must(fnn_training_new(net, fnn_optimizer_init(FNN_ADAM, 0.001, 0, 0), BATCH, &training)
+         == FNN_OK, "fnn_training_new");
+    return training;
+}
+
+typedef struct { fnn_network *net; int calls; } onlooker;
+
+/* As a signal handler may: look at the weights, and predict. */
+static int look(void *o_)
+{
+    onlooker *o = o_;
+    double x[20] = { 0 }, y[4];
+    o->calls++;
+    fnn_network_hold(o->net);
+    fnn_network_release(o->net);
+    CHECK(fnn_network_forward(o->net, (fnn_in){ x, 1, 20, 20, 1 }, (fnn_out){ y, 1, 4, 4, 1 })
+          == FNN_OK, "forward");
+    return 0;
+}
+
+static void test_predictions_leave_a_training_alone(const variant *v)
+{
+    fnn_network *net = new_network(v->dt, &trained, 1), *twin = new_network(v->dt, &trained, 1);
+    fnn_training *of_net = new_training(net), *of_twin = new_training(twin);
+    onlooker o = { net, 0 };
+    fnn_network_release(net);
+    for (ptrdiff_t count = FEW; count <= MOST && o.calls < 2; count *= 4) {
+        o.calls = 0; /* the first one comes before the first step */
+        train(v, of_net, count, look, &o);
+        train(v, of_twin, count, NULL, NULL);
+    }
+    const uint64_t right = compute(v, &trained, twin, 7), found = compute(v, &trained, net, 7);
+    CHECK(o.calls > 1, "nobody looked between two steps");
+    CHECK(right == found, "%d looks: another network", o.calls);
+    fnn_training_free(of_net);
+    fnn_training_free(of_twin);
+    fnn_network_free(net);
+    fnn_network_free(twin);
+}
+
+/* Sets with FMA compute the same bits, so they may take turns. */
+static void test_another_set_between_epochs(const variant *v)
+{
+    for (int isa = FNN_SCALAR + 1; isa < FNN_NISA && v->isa != FNN_SCALAR; isa++) {
+        if (!fnn_isa_available((fnn_isa)isa))
+            continue;
+        fnn_network *net = new_network(v->dt, &trained, 1);
+        fnn_network *twin = new_network(v->dt, &trained, 1);
+        fnn_training *of_net = new_training(net), *of_twin = new_training(twin);
+        fnn_network_release(net);
+        for (int epoch = 0; epoch < 3; epoch++) {
+            fnn_set_isa(epoch % 2 ? (fnn_isa)isa : v->isa);
+            train(v, of_net, FEW, NULL, NULL);
+            fnn_set_isa(v->isa);
+            train(v, of_twin, FEW, NULL, NULL);
+        }
+        CHECK(compute(v, &trained, net, 7) == compute(v, &trained, twin, 7), "%s and %s in turn",
+              fnn_isa_name(v->isa), fnn_isa_name((fnn_isa)isa));
+        fnn_training_free(of_net);
+        fnn_training_free(of_twin);
+        fnn_network_free(net);
+        fnn_network_free(twin);
+    }
+}
+
 static const test panels_tests[] = {
     { "same bits", test_same_bits }, { "what is written is seen", test_what_is_written_is_seen },
     { "no memory for panels", test_no_memory_for_panels },
     { "first use by several threads", test_first_use_by_several_threads },
     { "another set", test_another_set },
+    { "views taken during a prediction", test_views_taken_during_a_prediction },
+    { "predictions leave a training alone", test_predictions_leave_a_training_alone },
+    { "another set between epochs", test_another_set_between_epochs },
 };
 SUITE(panels, EACH);
