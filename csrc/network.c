@@ -107,24 +107,36 @@ fnn_out fnn_network_bias(const fnn_network *net, ptrdiff_t l)
 
 /* ---- panels ------------------------------------------------------------------------------- */
 
-void fnn_network_refresh(fnn_network *net)
+static void unpack_weights(fnn_network *net, const fnn_kernels *kn)
 {
-    const fnn_kernels *kn = atomic_load(&net->packed_for);
-    if (!atomic_exchange(&net->views_old, false))
-        return;
     for (ptrdiff_t l = 0; l < net->layers; l++)
         fnn_panels_unpack(kn, net->dt, fnn_at(net->dt, net->panels, net->layer[l].panels),
                           fnn_network_weight(net, l));
 }
 
+void fnn_network_refresh(fnn_network *net)
+{
+    const fnn_kernels *trained_by = atomic_load(&net->trained_by);
+    const fnn_kernels *packed_for = atomic_load(&net->packed_for);
+    if (trained_by)
+        unpack_weights(net, trained_by);
+    else if (atomic_exchange(&net->views_old, false))
+        unpack_weights(net, packed_for);
+}
+
 void fnn_network_hold(fnn_network *net)
 {
     atomic_fetch_add(&net->holders, 1);
+    atomic_fetch_add(&net->changes, 1);
     fnn_network_refresh(net);
     atomic_store(&net->packed_for, NULL);
 }
 
-void fnn_network_release(fnn_network *net) { atomic_fetch_sub(&net->holders, 1); }
+void fnn_network_release(fnn_network *net)
+{
+    atomic_fetch_add(&net->changes, 1);
+    atomic_fetch_sub(&net->holders, 1);
+}
 
 bool fnn_network_make_panels(fnn_network *net)
 {
@@ -145,6 +157,16 @@ static void pack_weights(fnn_network *net, const fnn_kernels *kn)
                         fnn_at_out(net->dt, net->panels, net->layer[l].panels));
 }
 
+/* Pack; the panels do not count if somebody may have written meanwhile. */
+static void pack_current(fnn_network *net, const fnn_kernels *kn)
+{
+    const unsigned changes = atomic_load(&net->changes);
+    pack_weights(net, kn);
+    atomic_store(&net->packed_for, kn);
+    if (atomic_load(&net->changes) != changes || atomic_load(&net->holders) > 0)
+        atomic_store(&net->packed_for, NULL);
+}
+
 const void *fnn_network_panels(fnn_network *net, const fnn_kernels *kn)
 {
     if (atomic_load_explicit(&net->holders, memory_order_relaxed) > 0)
@@ -152,18 +174,16 @@ const void *fnn_network_panels(fnn_network *net, const fnn_kernels *kn)
     const fnn_kernels *packed_for = atomic_load_explicit(&net->packed_for, memory_order_acquire);
     if (packed_for == kn)
         return net->panels;
+    const fnn_kernels *trained_by = atomic_load(&net->trained_by);
+    if (trained_by)
+        return trained_by == kn ? net->panels : NULL;
     fnn_network_refresh(net);
-    if (packed_for)
+    if (packed_for || atomic_exchange(&net->packing, true))
         return NULL;
-    if (atomic_exchange(&net->packing, true))
-        return NULL;
-    const bool made = fnn_network_make_panels(net);
-    if (made && !atomic_load(&net->packed_for)) {
-        pack_weights(net, kn);
-        atomic_store(&net->packed_for, kn);
-    }
+    if (!atomic_load(&net->packed_for) && fnn_network_make_panels(net))
+        pack_current(net, kn);
     atomic_store(&net->packing, false);
-    return made && atomic_load(&net->packed_for) == kn ? net->panels : NULL;
+    return atomic_load(&net->packed_for) == kn ? net->panels : NULL;
 }
 
 void fnn_network_use_panels(fnn_network *net, const fnn_kernels *kn)
@@ -174,10 +194,18 @@ void fnn_network_use_panels(fnn_network *net, const fnn_kernels *kn)
     pack_weights(net, kn);
 }
 
-void fnn_network_changed_panels(fnn_network *net, const fnn_kernels *kn)
+void fnn_network_begin_training(fnn_network *net, const fnn_kernels *kn)
+{
+    fnn_network_use_panels(net, kn);
+    atomic_store(&net->trained_by, kn);
+    atomic_store(&net->packed_for, NULL);
+}
+
+void fnn_network_end_training(fnn_network *net, const fnn_kernels *kn)
 {
     atomic_store(&net->packed_for, kn);
     atomic_store(&net->views_old, true);
+    atomic_store(&net->trained_by, NULL);
     if (atomic_load(&net->holders) > 0) {
         fnn_network_refresh(net);
         atomic_store(&net->packed_for, NULL);

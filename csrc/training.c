@@ -107,7 +107,8 @@ struct fnn_training {
     fnn_network *net;
     fnn_stepper stepper;
     ptrdiff_t batch_size;
-    void *kept; /* NULL, or panels and biases, as the state has them */
+    const fnn_kernels *state_for; /* whose panels the state is in; NULL: it is zero */
+    void *kept;                   /* NULL, or panels and biases, as the state has them */
     const fnn_kernels *kept_for;
 };
 
@@ -144,6 +145,38 @@ void fnn_training_free(fnn_training *t)
     fnn_free(t->stepper.state[0]);
     fnn_free(t->stepper.state[1]);
     fnn_free(t);
+}
+
+/* The state in the panels of another instruction set, by way of rows. */
+static fnn_status turn_state(fnn_training *t, const fnn_kernels *kn)
+{
+    const fnn_network *net = t->net;
+    const fnn_kernels *before = t->state_for ? t->state_for : kn;
+    t->state_for = kn;
+    size_t bytes = 0;
+    if (before == kn || !t->stepper.state[0])
+        return FNN_OK;
+    for (ptrdiff_t l = 0; l < net->layers; l++) {
+        size_t needed = 0;
+        if (!fnn_reserve(&needed, net->dt, net->layer[l].k, net->layer[l].ld))
+            return FNN_ENOMEM;
+        bytes = needed > bytes ? needed : bytes;
+    }
+    void *rows = fnn_alloc(bytes);
+    if (!rows) {
+        t->state_for = before;
+        return FNN_ENOMEM;
+    }
+    for (int i = 0; i < 2 && t->stepper.state[i]; i++)
+        for (ptrdiff_t l = 0; l < net->layers; l++) {
+            const fnn_layer *at = &net->layer[l];
+            void *panels = fnn_at_out(net->dt, t->stepper.state[i], at->panels);
+            const fnn_out w = { rows, at->k, at->m, at->ld, 1 };
+            fnn_panels_unpack(before, net->dt, panels, w);
+            fnn_panels_pack(kn, net->dt, fnn_as_in(w), panels);
+        }
+    fnn_free(rows);
+    return FNN_OK;
 }
 
 /* Copy the biases to where they lie together, or back. */
@@ -186,7 +219,7 @@ void fnn_training_restore(fnn_training *t)
         return;
     memcpy(net->panels, t->kept, panels_bytes(net));
     copy_biases(net, (char *)t->kept + panels_bytes(net), true);
-    fnn_network_changed_panels(net, t->kept_for);
+    fnn_network_end_training(net, t->kept_for);
 }
 
 int fnn_training_all_finite(const fnn_training *t)
@@ -242,12 +275,12 @@ fnn_status fnn_training_epoch(fnn_training *t, fnn_in x, fnn_targets y, const in
     const ptrdiff_t batch_size = fnn_min(t->batch_size, count);
     const ptrdiff_t rows = fnn_min(net->block_rows, batch_size);
     fnn_scratch s;
-    if (!fnn_scratch_take(net, kn, net->panels, rows, batch_size > rows, &s))
+    if (turn_state(t, kn) || !fnn_scratch_take(net, kn, net->panels, rows, batch_size > rows, &s))
         return FNN_ENOMEM;
-    fnn_network_use_panels(net, kn);
+    fnn_network_begin_training(net, kn);
     fnn_scratch_transpose(&s);
     status = steps(t, &s, &all, &(fnn_interrupt){ .ask = ask, .context = context }, loss);
-    fnn_network_changed_panels(net, kn);
+    fnn_network_end_training(net, kn);
     fnn_workspace_give(&net->workspace, s.memory);
     return status;
 }

@@ -180,6 +180,7 @@ static void train(digest *d, const design *of, fnn_solver solver, ptrdiff_t batc
               "epoch");
         absorb(d, &value, sizeof value);
     }
+    fnn_network_refresh(net);
     for (int l = 0; l < of->layers; l++) {
         absorb_view(d, fnn_network_weight(net, l));
         absorb_view(d, fnn_network_bias(net, l));
