@@ -7,6 +7,7 @@ import pickle
 import numpy as np
 import pytest
 from exact_data import labels, network, numbers, parameters
+from processes import output_of
 
 import fastnn
 
@@ -29,7 +30,7 @@ class Twin:
                 e = np.exp(z - z.max(axis=-1, keepdims=True))
                 x = e / e.sum(axis=-1, keepdims=True)
             else:
-                x = {"sigmoid": lambda z: 1 / (1 + np.exp(-z)), "tanh": np.tanh}[name](z)
+                x = {"identity": np.array, "sigmoid": lambda z: 1 / (1 + np.exp(-z)), "tanh": np.tanh}[name](z)
         return x
 
 
@@ -254,3 +255,79 @@ def test_a_divergence_is_undone_for_predictions_too(isa, dtype):
         assert all(map(np.array_equal, predictions(net), before))
         del kept
         assert all(map(np.array_equal, predictions(net), before))
+
+
+@pytest.mark.parametrize("other", ["scalar", "best"])
+def test_what_was_infinite_under_another_set_is_forgotten(isa, other, dtype):
+    name = fastnn.available_isas()[0] if other == "best" else fastnn.available_isas()[-1]
+    net = network(dtype, (40, 10), (), "identity")
+    good = net.weights[0].copy()
+    net.weights[0][...] = np.inf
+    predictions(net)
+    net.weights = [good]
+    with fastnn.use_isa(name):
+        x, y = numbers((30, 40), 2, dtype), numbers((30, 10), 3, dtype)
+        assert len(net.train(x, y, epochs=1)) == 1
+        assert_current(net)
+
+
+def test_sets_that_take_turns_train_the_same(isa, dtype):
+    """Those with FMA give the same bits, whichever is in use, so they may change between epochs."""
+    x, y = numbers((300, 20), 2, dtype), labels(300, 10, 3)
+    sets = [name for name in fastnn.available_isas() if name not in ("scalar", "numpy")]
+    if isa not in sets or len(sets) < 2:
+        pytest.skip("there are no two sets with FMA to take turns")
+
+    def train(*turns):
+        net = network(dtype)
+
+        def callback(epoch, loss):
+            fastnn.runtime.backend_module.set_isa(turns[epoch % len(turns)])
+
+        with fastnn.use_isa(isa):
+            losses = net.train(x, y, epochs=5, batch_size=50, rng=0, callback=callback)
+        return losses, [p.copy() for p in parameters(net)]
+
+    (losses, right), (others, found) = train(isa), train(*sets)
+    assert losses == others
+    assert all(map(np.array_equal, found, right))
+
+
+GARBAGE = """
+    import gc, numpy as np, fastnn
+    net = fastnn.Network((4, 3), rng=0)
+    x = np.ones((2, 4), np.float32)
+    for with_net in (False, True, False):
+        base = net.weights[0].base
+        cycle = [base, net] if with_net else [base]
+        cycle.append(cycle)
+        del base, cycle
+        gc.collect()
+    net.weights[0][...] = 0
+    print(net(x)[0].tolist() == net(x[0]).tolist())
+"""
+
+
+def test_what_keeps_arrays_live_can_be_garbage():
+    """The base of an array, in a cycle that the collector breaks."""
+    assert output_of(GARBAGE, timeout=60) == "True\n"
+
+
+def test_a_network_that_was_never_built_is_no_crash():
+    code = """
+        import numpy as np, fastnn
+        class Bare(fastnn.Network):
+            def __init__(self):
+                pass
+        for net in (Bare(), fastnn.Network.__new__(fastnn.Network)):
+            for x in (np.ones(4, np.float32), np.ones((2, 4), np.float32)):
+                try:
+                    net(x, num_threads=2)
+                except (AttributeError, RuntimeError):
+                    print("refused")
+                try:
+                    net(x)
+                except (AttributeError, RuntimeError):
+                    print("refused")
+    """
+    assert output_of(code, timeout=60) == "refused\n" * 8

@@ -121,6 +121,16 @@ def test_what_is_no_number_of_threads(count, error, words, dtype):
     assert len(net.train(x, y, epochs=1)) == 1
 
 
+@pytest.mark.parametrize("count", [129, 2**31, 2**70])
+def test_far_too_many_threads_are_as_many_as_there_may_be(count, dtype):
+    net = network(dtype)
+    x = numbers((30, 20), 1, dtype)
+    with threads(count):
+        assert fastnn.get_num_threads() == (128 if COMPILED else count)
+        assert same(net(x, num_threads=count), net(x, num_threads=1))
+        assert same(net.activations(x, num_threads=count)[-1], net(x))
+
+
 def test_none_is_no_number_to_set():
     with pytest.raises(TypeError, match="num_threads must be an integer"):
         fastnn.set_num_threads(None)
@@ -307,6 +317,14 @@ def test_threadpoolctl_sees_and_limits_the_threads():
         with threadpoolctl.threadpool_limits(1, user_api="blas"):
             assert fastnn.get_num_threads() == 3
         assert fastnn.get_num_threads() == 3
+
+
+@compiled_only
+def test_an_old_or_broken_threadpoolctl_does_no_harm(tmp_path):
+    """Version 3.1 has nothing to register with."""
+    (tmp_path / "threadpoolctl.py").write_text("__version__ = '3.1.0'\n")
+    code = "import fastnn, threadpoolctl; print(threadpoolctl.__version__, fastnn.backend())"
+    assert output_of(code, timeout=LIMIT, PYTHONPATH=tmp_path) == "3.1.0 compiled\n"
 
 
 def test_joblib_computes_the_same(tmp_path):

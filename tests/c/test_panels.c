@@ -279,6 +279,54 @@ static void test_views_taken_during_a_prediction(const variant *v)
     }
 }
 
+/* What one set has trained, several threads ask for at once with another one. */
+static void test_first_use_after_training_with_another_set(const variant *v)
+{
+    static const design big = { FNN_SQUARED_ERROR, 2, { 500, 1000, 2 },
+                                { FNN_TANH, FNN_IDENTITY } };
+    for (int isa = 0; isa < FNN_NISA; isa++)
+        for (int time = 0; fnn_isa_available((fnn_isa)isa) && time < (quick() ? 1 : 4); time++) {
+            fnn_network *net = new_network(v->dt, &big, 1);
+            fnn_training *training = NULL;
+            const matrix x = new_matrix(v->dt, 2, 500, CONTIGUOUS);
+            const matrix y = new_matrix(v->dt, 2, 2, CONTIGUOUS);
+            const int64_t order[] = { 0, 1 };
+            double loss;
+            matrix outputs[THREADS];
+            caller of[THREADS];
+            pthread_t thread[THREADS];
+            pthread_barrier_t all;
+            fill(&x, NARROW, 1);
+            fill(&y, NARROW, 2);
+            const fnn_targets targets = { .targets = freeze(&y) };
+            fnn_network_release(net);
+            must(fnn_training_new(net, fnn_optimizer_init(FNN_ADAM, 0.01, 0, 0), 2, &training)
+                 == FNN_OK, "fnn_training_new");
+            CHECK(fnn_training_epoch(training, freeze(&x), targets, order, 2, NULL, NULL, &loss)
+                  == FNN_OK, "epoch");
+            fnn_set_isa((fnn_isa)isa);
+            pthread_barrier_init(&all, NULL, THREADS);
+            for (int t = 0; t < THREADS; t++) {
+                outputs[t] = new_matrix(v->dt, 2, 2, CONTIGUOUS);
+                of[t] = (caller){ net, &all, fnn_as_in(x.v), outputs[t].v, FNN_OK, 1 };
+                must(pthread_create(&thread[t], NULL, call, &of[t]) == 0, "pthread_create");
+            }
+            for (int t = 0; t < THREADS; t++)
+                pthread_join(thread[t], NULL);
+            fnn_network_hold(net);
+            const matrix right = forward(v, &big, net, 2);
+            for (int t = 0; t < THREADS; t++)
+                CHECK(of[t].status == FNN_OK && same_bits(&outputs[t], &right),
+                      "trained by %s, used by %s, thread %d", fnn_isa_name(v->isa),
+                      fnn_isa_name((fnn_isa)isa), t);
+            fnn_set_isa(v->isa);
+            pthread_barrier_destroy(&all);
+            fnn_training_free(training);
+            fnn_network_free(net);
+            free_matrices();
+        }
+}
+
 /* ---- training ------------------------------------------------------------------------------ */
 
 enum { SAMPLES = 200, BATCH = 8, FEW = 800, MOST = 1 << 20 };
@@ -376,6 +424,7 @@ static const test panels_tests[] = {
     { "first use by several threads", test_first_use_by_several_threads },
     { "another set", test_another_set },
     { "views taken during a prediction", test_views_taken_during_a_prediction },
+    { "first use after training with another set", test_first_use_after_training_with_another_set },
     { "predictions leave a training alone", test_predictions_leave_a_training_alone },
     { "another set between epochs", test_another_set_between_epochs },
 };
