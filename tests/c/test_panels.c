@@ -263,7 +263,7 @@ static void test_views_taken_during_a_prediction(const variant *v)
         pthread_barrier_init(&all, NULL, 2);
         must(pthread_create(&thread, NULL, call, &of) == 0, "pthread_create");
         pthread_barrier_wait(&all);
-        while (!net->packing && !net->packed_for)
+        while (!net->panels) /* which then are filled */
             continue;
         fnn_network_hold(net);
         pthread_join(thread, NULL);
