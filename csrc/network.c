@@ -1,6 +1,8 @@
 /* network.c -- a whole network: its layout, and outputs from rows. */
 #include "network.h"
 
+#include <pthread.h>
+
 /* At most this many rows in a block, and for big networks so few that a block takes little time,
  * in between which training can be interrupted. */
 enum { MOST_BLOCK_ROWS = 256, LEAST_BLOCK_ROWS = 32, BLOCK_FLOPS = 2000000000 };
@@ -107,46 +109,60 @@ fnn_out fnn_network_bias(const fnn_network *net, ptrdiff_t l)
 
 /* ---- panels ------------------------------------------------------------------------------- */
 
-static void unpack_weights(fnn_network *net, const fnn_kernels *kn)
+/* Whether views or panels count changes under this lock. It is one of all networks, so that a fork can
+ * take it: no child finds it taken for ever. Nothing waits for anything else under it. */
+static pthread_mutex_t ownership = PTHREAD_MUTEX_INITIALIZER;
+
+static void lock_as_it_is(void) { pthread_mutex_lock(&ownership); }
+static void unlock(void) { pthread_mutex_unlock(&ownership); }
+static void watch_forks(void) { pthread_atfork(lock_as_it_is, unlock, unlock); }
+
+static void lock(void)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, watch_forks);
+    lock_as_it_is();
+}
+
+/* Under the lock. */
+static void refresh(fnn_network *net)
+{
+    if (!net->views_old)
+        return;
     for (ptrdiff_t l = 0; l < net->layers; l++)
-        fnn_panels_unpack(kn, net->dt, fnn_at(net->dt, net->panels, net->layer[l].panels),
+        fnn_panels_unpack(net->packed_for, net->dt,
+                          fnn_at(net->dt, net->panels, net->layer[l].panels),
                           fnn_network_weight(net, l));
+    net->views_old = false;
 }
 
 void fnn_network_refresh(fnn_network *net)
 {
-    const fnn_kernels *trained_by = atomic_load(&net->trained_by);
-    const fnn_kernels *packed_for = atomic_load(&net->packed_for);
-    if (trained_by)
-        unpack_weights(net, trained_by);
-    else if (atomic_exchange(&net->views_old, false))
-        unpack_weights(net, packed_for);
+    lock();
+    refresh(net);
+    unlock();
 }
 
+/* Who sees a holder also sees the views up to date. */
 void fnn_network_hold(fnn_network *net)
 {
+    lock();
+    refresh(net);
+    if (!net->in_training)
+        atomic_store(&net->packed_for, NULL);
     atomic_fetch_add(&net->holders, 1);
-    atomic_fetch_add(&net->changes, 1);
-    fnn_network_refresh(net);
-    atomic_store(&net->packed_for, NULL);
+    unlock();
 }
 
-void fnn_network_release(fnn_network *net)
-{
-    atomic_fetch_add(&net->changes, 1);
-    atomic_fetch_sub(&net->holders, 1);
-}
+void fnn_network_release(fnn_network *net) { atomic_fetch_sub(&net->holders, 1); }
 
 bool fnn_network_make_panels(fnn_network *net)
 {
     size_t bytes = 0;
-    if (net->panels)
-        return true;
-    void *none = NULL;
-    void *made = fnn_reserve(&bytes, net->dt, 1, net->panels_size) ? fnn_alloc(bytes) : NULL;
-    if (made && !atomic_compare_exchange_strong(&net->panels, &none, made))
-        fnn_free(made); /* another thread was faster */
+    lock();
+    if (!net->panels && fnn_reserve(&bytes, net->dt, 1, net->panels_size))
+        net->panels = fnn_alloc(bytes);
+    unlock();
     return net->panels != NULL;
 }
 
@@ -157,59 +173,63 @@ static void pack_weights(fnn_network *net, const fnn_kernels *kn)
                         fnn_at_out(net->dt, net->panels, net->layer[l].panels));
 }
 
-/* Pack; the panels do not count if somebody may have written meanwhile. */
-static void pack_current(fnn_network *net, const fnn_kernels *kn)
-{
-    const unsigned changes = atomic_load(&net->changes);
-    pack_weights(net, kn);
-    atomic_store(&net->packed_for, kn);
-    if (atomic_load(&net->changes) != changes || atomic_load(&net->holders) > 0)
-        atomic_store(&net->packed_for, NULL);
-}
-
 const void *fnn_network_panels(fnn_network *net, const fnn_kernels *kn)
 {
-    if (atomic_load_explicit(&net->holders, memory_order_relaxed) > 0)
+    if (atomic_load_explicit(&net->holders, memory_order_acquire) > 0)
         return NULL;
-    const fnn_kernels *packed_for = atomic_load_explicit(&net->packed_for, memory_order_acquire);
-    if (packed_for == kn)
+    if (atomic_load_explicit(&net->packed_for, memory_order_acquire) == kn)
         return net->panels;
-    const fnn_kernels *trained_by = atomic_load(&net->trained_by);
-    if (trained_by)
-        return trained_by == kn ? net->panels : NULL;
-    fnn_network_refresh(net);
-    if (packed_for || atomic_exchange(&net->packing, true))
-        return NULL;
-    if (!atomic_load(&net->packed_for) && fnn_network_make_panels(net))
-        pack_current(net, kn);
-    atomic_store(&net->packing, false);
-    return atomic_load(&net->packed_for) == kn ? net->panels : NULL;
+    const bool room = fnn_network_make_panels(net);
+    lock();
+    if (net->holders == 0 && !net->in_training) {
+        refresh(net);
+        if (room && !net->packed_for) {
+            pack_weights(net, kn);
+            atomic_store(&net->packed_for, kn);
+        }
+    }
+    const void *panels = net->holders == 0 && net->packed_for == kn ? net->panels : NULL;
+    unlock();
+    return panels;
+}
+
+/* Under the lock. */
+static void use(fnn_network *net, const fnn_kernels *kn)
+{
+    if (net->packed_for == kn)
+        return;
+    refresh(net);
+    pack_weights(net, kn);
 }
 
 void fnn_network_use_panels(fnn_network *net, const fnn_kernels *kn)
 {
-    if (atomic_load(&net->packed_for) == kn)
-        return;
-    fnn_network_refresh(net);
-    pack_weights(net, kn);
+    lock();
+    use(net, kn);
+    unlock();
 }
 
-void fnn_network_begin_training(fnn_network *net, const fnn_kernels *kn)
+void fnn_network_change_panels(fnn_network *net, const fnn_kernels *kn)
 {
-    fnn_network_use_panels(net, kn);
-    atomic_store(&net->trained_by, kn);
-    atomic_store(&net->packed_for, NULL);
-}
-
-void fnn_network_end_training(fnn_network *net, const fnn_kernels *kn)
-{
+    lock();
+    use(net, kn);
     atomic_store(&net->packed_for, kn);
-    atomic_store(&net->views_old, true);
-    atomic_store(&net->trained_by, NULL);
-    if (atomic_load(&net->holders) > 0) {
-        fnn_network_refresh(net);
+    net->in_training = true;
+    unlock();
+}
+
+void fnn_network_changed_panels(fnn_network *net, const fnn_kernels *kn)
+{
+    lock();
+    net->in_training = false;
+    net->views_old = true;
+    assert(net->packed_for == kn);
+    if (net->holders > 0) {
+        refresh(net);
         atomic_store(&net->packed_for, NULL);
     }
+    (void)kn;
+    unlock();
 }
 
 fnn_rhs fnn_layer_factor(const fnn_network *net, const fnn_kernels *kn, ptrdiff_t l, ptrdiff_t n,

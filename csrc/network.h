@@ -30,14 +30,12 @@ struct fnn_network {
     double flops;   /* of the products for one row */
     bool small_row; /* one row is for one thread, and its activations fit on the stack */
     void *memory;
-    _Atomic long holders;     /* of the views, who may write */
-    _Atomic unsigned changes; /* how often that number has changed */
+    _Atomic long holders; /* of the views, who may write */
     void *_Atomic panels; /* NULL until they are wanted */
     ptrdiff_t panels_size;
     _Atomic(const fnn_kernels *) packed_for; /* NULL: the panels are not what the views show */
-    _Atomic bool views_old;                  /* then the panels are what counts */
-    _Atomic(const fnn_kernels *) trained_by; /* NULL, or whose panels a training is changing */
-    _Atomic bool packing;
+    bool views_old;                          /* then the panels are what counts */
+    bool in_training;                        /* the panels are changing, and nobody may pack */
     fnn_workspace workspace;
     fnn_layer layer[];
 };
@@ -49,11 +47,11 @@ bool fnn_network_make_panels(fnn_network *net);
  * packing, or if they are packed for another instruction set. */
 const void *fnn_network_panels(fnn_network *net, const fnn_kernels *kn);
 
-/* Make the panels, for which there is room, what the views show. */
+/* Bring the panels, for which there is room, up to date; the same before they are changed, and when
+ * they have been. */
 void fnn_network_use_panels(fnn_network *net, const fnn_kernels *kn);
-/* The panels are what counts, and change, from the one call to the other. */
-void fnn_network_begin_training(fnn_network *net, const fnn_kernels *kn);
-void fnn_network_end_training(fnn_network *net, const fnn_kernels *kn);
+void fnn_network_change_panels(fnn_network *net, const fnn_kernels *kn);
+void fnn_network_changed_panels(fnn_network *net, const fnn_kernels *kn);
 
 /* Layer l's w as the factor of n rows, from the panels or, where that is NULL, in place. */
 fnn_rhs fnn_layer_factor(const fnn_network *net, const fnn_kernels *kn, ptrdiff_t l, ptrdiff_t n,

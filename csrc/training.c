@@ -105,12 +105,18 @@ fnn_status fnn_network_gradients(fnn_network *net, fnn_in x, fnn_targets y, doub
 
 struct fnn_training {
     fnn_network *net;
+    const fnn_kernels *kn; /* NULL before the first epoch; then for all, as the state lies in panels */
     fnn_stepper stepper;
     ptrdiff_t batch_size;
-    const fnn_kernels *state_for; /* whose panels the state is in; NULL: it is zero */
-    void *kept;                   /* NULL, or panels and biases, as the state has them */
-    const fnn_kernels *kept_for;
+    void *kept; /* NULL, or panels and biases, as the state has them */
 };
+
+static const fnn_kernels *set_of(fnn_training *t)
+{
+    if (!t->kn)
+        t->kn = fnn_kernels_for(t->net->dt);
+    return t->kn;
+}
 
 fnn_status fnn_training_new(fnn_network *net, fnn_optimizer opt, ptrdiff_t batch_size,
                             fnn_training **out)
@@ -147,38 +153,6 @@ void fnn_training_free(fnn_training *t)
     fnn_free(t);
 }
 
-/* The state in the panels of another instruction set, by way of rows. */
-static fnn_status turn_state(fnn_training *t, const fnn_kernels *kn)
-{
-    const fnn_network *net = t->net;
-    const fnn_kernels *before = t->state_for ? t->state_for : kn;
-    t->state_for = kn;
-    size_t bytes = 0;
-    if (before == kn || !t->stepper.state[0])
-        return FNN_OK;
-    for (ptrdiff_t l = 0; l < net->layers; l++) {
-        size_t needed = 0;
-        if (!fnn_reserve(&needed, net->dt, net->layer[l].k, net->layer[l].ld))
-            return FNN_ENOMEM;
-        bytes = needed > bytes ? needed : bytes;
-    }
-    void *rows = fnn_alloc(bytes);
-    if (!rows) {
-        t->state_for = before;
-        return FNN_ENOMEM;
-    }
-    for (int i = 0; i < 2 && t->stepper.state[i]; i++)
-        for (ptrdiff_t l = 0; l < net->layers; l++) {
-            const fnn_layer *at = &net->layer[l];
-            void *panels = fnn_at_out(net->dt, t->stepper.state[i], at->panels);
-            const fnn_out w = { rows, at->k, at->m, at->ld, 1 };
-            fnn_panels_unpack(before, net->dt, panels, w);
-            fnn_panels_pack(kn, net->dt, fnn_as_in(w), panels);
-        }
-    fnn_free(rows);
-    return FNN_OK;
-}
-
 /* Copy the biases to where they lie together, or back. */
 static void copy_biases(const fnn_network *net, void *together, bool back)
 {
@@ -197,7 +171,7 @@ static size_t panels_bytes(const fnn_network *net)
 fnn_status fnn_training_keep(fnn_training *t)
 {
     fnn_network *net = t->net;
-    const fnn_kernels *kn = fnn_kernels_for(net->dt);
+    const fnn_kernels *kn = set_of(t);
     size_t bytes = 0;
     if (!kn)
         return FNN_EISA;
@@ -206,7 +180,6 @@ fnn_status fnn_training_keep(fnn_training *t)
     if (!t->kept)
         return FNN_ENOMEM;
     fnn_network_use_panels(net, kn);
-    t->kept_for = kn;
     memcpy(t->kept, net->panels, panels_bytes(net));
     copy_biases(net, (char *)t->kept + panels_bytes(net), false);
     return FNN_OK;
@@ -217,20 +190,24 @@ void fnn_training_restore(fnn_training *t)
     fnn_network *net = t->net;
     if (!t->kept)
         return;
+    fnn_network_change_panels(net, t->kn);
     memcpy(net->panels, t->kept, panels_bytes(net));
     copy_biases(net, (char *)t->kept + panels_bytes(net), true);
-    fnn_network_end_training(net, t->kept_for);
+    fnn_network_changed_panels(net, t->kn);
 }
 
 int fnn_training_all_finite(const fnn_training *t)
 {
     const fnn_network *net = t->net;
-    const fnn_kernels *kn = fnn_kernels_for(net->dt);
-    if (!kn)
-        kn = fnn_kernels_of(FNN_SCALAR) + net->dt;
-    bool finite = kn->all_finite(1, net->panels_size, net->panels, 0);
-    for (ptrdiff_t l = 0; finite && l < net->layers; l++)
-        finite = kn->all_finite(1, net->layer[l].m, fnn_network_bias(net, l).data, 0);
+    const fnn_kernels *kn = t->kn;
+    bool finite = true; /* before the first epoch nothing is known, nor asked */
+    for (ptrdiff_t l = 0; kn && finite && l < net->layers; l++) {
+        const fnn_layer *at = &net->layer[l];
+        /* What is behind a layer's panels may be left from panels of another set. */
+        finite = kn->all_finite(1, at->k * fnn_panels_row(kn, at->m),
+                                fnn_at(net->dt, net->panels, at->panels), 0)
+              && kn->all_finite(1, at->m, fnn_network_bias(net, l).data, 0);
+    }
     return finite;
 }
 
@@ -265,7 +242,7 @@ fnn_status fnn_training_epoch(fnn_training *t, fnn_in x, fnn_targets y, const in
                               ptrdiff_t count, fnn_poll ask, void *context, double *loss)
 {
     fnn_network *net = t->net;
-    const fnn_kernels *kn = fnn_kernels_for(net->dt);
+    const fnn_kernels *kn = set_of(t);
     if (!kn)
         return FNN_EISA;
     const fnn_samples all = { .x = x, .y = y, .order = order, .count = count };
@@ -275,12 +252,12 @@ fnn_status fnn_training_epoch(fnn_training *t, fnn_in x, fnn_targets y, const in
     const ptrdiff_t batch_size = fnn_min(t->batch_size, count);
     const ptrdiff_t rows = fnn_min(net->block_rows, batch_size);
     fnn_scratch s;
-    if (turn_state(t, kn) || !fnn_scratch_take(net, kn, net->panels, rows, batch_size > rows, &s))
+    if (!fnn_scratch_take(net, kn, net->panels, rows, batch_size > rows, &s))
         return FNN_ENOMEM;
-    fnn_network_begin_training(net, kn);
+    fnn_network_change_panels(net, kn);
     fnn_scratch_transpose(&s);
     status = steps(t, &s, &all, &(fnn_interrupt){ .ask = ask, .context = context }, loss);
-    fnn_network_end_training(net, kn);
+    fnn_network_changed_panels(net, kn);
     fnn_workspace_give(&net->workspace, s.memory);
     return status;
 }

@@ -86,6 +86,11 @@ def integer(name: str, value: Any, least: int) -> int:
     return checked
 
 
+def threads(value: Any) -> int:
+    """Return a number of threads that fits an int; the C core has its own, lower limit."""
+    return min(integer("num_threads", value, 1), 2**31 - 1)
+
+
 def number(name: str, value: Any, wanted: str, valid: Callable[[float], bool]) -> float:
     """Return a finite number in the range that `wanted` says in words."""
     try:

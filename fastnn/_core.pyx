@@ -6,6 +6,7 @@ Checks that cost O(1) are made here and in C. When one of them refuses something
 to `fastnn._check`, which either explains what is wrong or returns them as arrays that can be read.
 """
 
+cimport cython
 cimport numpy as cnp
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.stdint cimport int64_t
@@ -403,24 +404,27 @@ cdef class NetworkCall:
 
     cdef public NetworkEngine _engine
 
+    @cython.nonecheck(True)  # a subclass may not have called its base's __init__
     def __call__(self, x, *, out=None, num_threads=None):
         """Outputs of the network; see `fastnn.Network`."""
         if num_threads is None:
             return self._engine.forward(x, out)
-        cdef int before = fnn_use_threads(_rules.integer("num_threads", num_threads, 1))
+        cdef int before = fnn_use_threads(_rules.threads(num_threads))
         try:
             return self._engine.forward(x, out)
         finally:
             fnn_use_threads(before)
 
 
+@cython.no_gc_clear  # the engine is needed to the end
 cdef class Lease:
     """The base of an array over a network's parameters, which may be written while it lives."""
 
     cdef NetworkEngine engine
 
     def __dealloc__(self):
-        fnn_network_release(self.engine.net)
+        if self.engine is not None:
+            fnn_network_release(self.engine.net)
 
 
 cdef class NetworkEngine:

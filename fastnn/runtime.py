@@ -65,6 +65,8 @@ def _register_with_threadpoolctl() -> None:
         import threadpoolctl  # type: ignore[import-not-found,import-untyped,unused-ignore]
     except ImportError:
         return
+    if not hasattr(threadpoolctl, "register"):  # before 3.2
+        return
 
     class FastnnController(threadpoolctl.LibController):
         user_api = "fastnn"
@@ -179,7 +181,7 @@ def set_num_threads(num_threads: int) -> None:
     1
     >>> fastnn.set_num_threads(before)
     """
-    backend_module.set_num_threads(_check_network.integer("num_threads", num_threads, 1))
+    backend_module.set_num_threads(_check_network.threads(num_threads))
 
 
 @contextmanager
@@ -188,7 +190,7 @@ def threads_of_call(num_threads: int | None) -> Iterator[None]:
     if num_threads is None:
         yield
         return
-    before = backend_module.use_threads(_check_network.integer("num_threads", num_threads, 1))
+    before = backend_module.use_threads(_check_network.threads(num_threads))
     try:
         yield
     finally:
