@@ -69,6 +69,19 @@ static void FN(pack)(ptrdiff_t k, ptrdiff_t cols, const void *w_, ptrdiff_t rs, 
  * accumulates, and where its results go. */
 typedef struct { const REAL *from; REAL *to; ptrdiff_t from_rs, to_rs; } FN(place);
 
+/* Rows of w that come next, for a panel may be longer than the first-level cache is; to ask whether it
+ * is would take longer. */
+enum { FN(AHEAD) = 16 };
+FNN_INLINE void FN(fetch_ahead)(const int vectors, const REAL *w)
+{
+    enum { STEP = LANES * sizeof(REAL) < 64 ? 64 / (LANES * sizeof(REAL)) : 1 };
+    if (vectors == TILE_VECTORS && LANES > 1) {
+        FNN_UNROLL
+        for (int v = 0; v < vectors; v += STEP)
+            __builtin_prefetch(w + v * LANES, 0, 3);
+    }
+}
+
 /* One tile of start + x w; rows and vectors are constants at every call, so that acc is registers. */
 FNN_INLINE void FN(tile)(const int rows, const int vectors, const fnn_panel *job, const REAL *x,
                          const FN(place) *y)
@@ -108,6 +121,7 @@ FNN_INLINE void FN(tile)(const int rows, const int vectors, const fnn_panel *job
             for (int i = 0; i < rows; i++)
                 __builtin_prefetch(x + (i + rows) * x_rs, 0, 2);
         }
+        FN(fetch_ahead)(vectors, w + FN(AHEAD) * w_rs);
         FNN_UNROLL
         for (int v = 0; v < vectors; v++)
             w_p[v] = V(load)(w + v / TILE_VECTORS * w_ps + v % TILE_VECTORS * LANES);
