@@ -242,6 +242,14 @@ static void test_shares(const variant *v)
 
 #if !defined(__SANITIZE_THREAD__) /* which cannot start threads after a fork */
 
+/* Emulators are known to fail, of themselves, in the child of a process with threads. */
+static bool cannot_fork(const char *what)
+{
+    if (quick())
+        printf("pool       %s skipped: FASTNN_TEST_QUICK is set\n", what);
+    return quick();
+}
+
 /* The exit status of a child in which all is done once, and in whose own child, if `again`. */
 static int status_of_child(bool again)
 {
@@ -263,6 +271,8 @@ static int status_of_child(bool again)
 static void test_fork(const variant *v)
 {
     static job j;
+    if (cannot_fork("fork"))
+        return;
     for (int time = 0; time < 10; time++) {
         CHECK(once_each(&j, 3), "before");
         if (time % 2)
@@ -290,6 +300,8 @@ static void test_fork_while_others_compute(const variant *v)
 {
     static looper l;
     pthread_t thread;
+    if (cannot_fork("fork while others compute"))
+        return;
     l.stop = l.begun = false;
     must(pthread_create(&thread, NULL, loop, &l) == 0, "pthread_create");
     while (!l.begun)
