@@ -83,9 +83,11 @@ static bool take_scratch(pass *p, fnn_in x, bool hessian)
 {
     room unused;
     size_t bytes = 0, rooms;
-    p->sums_size = p->c * p->ld + p->c_ld;
     p->room_bytes = 0;
-    const bool ok = p->ld >= p->d && p->c_ld >= p->c && fnn_reserve(&bytes, p->dt, p->d, p->c_ld)
+    const bool ok = p->ld >= p->d && p->c_ld >= p->c
+                 && !__builtin_mul_overflow(p->c, p->ld, &p->sums_size)
+                 && !__builtin_add_overflow(p->sums_size, p->c_ld, &p->sums_size)
+                 && fnn_reserve(&bytes, p->dt, p->d, p->c_ld)
                  && fnn_reserve(&bytes, p->dt, 1, p->c_ld)
                  && fnn_reserve(&bytes, p->dt, p->slots, p->sums_size)
                  && fnn_reserve(&bytes, FNN_F64, p->slots, 1)

@@ -34,10 +34,12 @@ static bool lay_out(fnn_network *net, const ptrdiff_t *sizes, const fnn_act *act
     for (ptrdiff_t l = 0; l < net->layers; l++) {
         const ptrdiff_t k = sizes[l], m = sizes[l + 1], ld = fnn_leading(net->dt, m);
         ptrdiff_t weights;
+        if (ld < m)
+            return false; /* before anything is rounded up */
         const ptrdiff_t row = fnn_round_up(m, WIDEST_PANEL_BYTES / (ptrdiff_t)fnn_sizeof(net->dt));
         net->layer[l] = (fnn_layer){ .k = k, .m = m, .ld = ld, .act = acts[l], .w = total,
                                      .panels = net->panels_size, .biases = net->biases };
-        if (ld < m || __builtin_mul_overflow(k, ld, &weights)
+        if (__builtin_mul_overflow(k, ld, &weights)
             || __builtin_add_overflow(total, weights, &net->layer[l].b)
             || __builtin_add_overflow(net->layer[l].b, ld, &total)
             || __builtin_mul_overflow(k, row, &weights)
