@@ -11,6 +11,7 @@ from time import perf_counter, process_time, sleep
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 ROUND_SECONDS = 0.003
 LONG_SECONDS = 0.1  # a run this long needs no other one to warm it
+WARM_SECONDS = 0.01  # threads that sleep, and a virtual machine's CPU that does, take a while to wake
 HEADER = f"{'':<56}{'fastnn':>12}{'best peer':>12} {'':<16}{'ratio':>6}{'of peak':>9}"
 
 
@@ -31,6 +32,12 @@ def settle(pause: float) -> None:
             return
 
 
+def warm(run) -> None:
+    end = perf_counter() + WARM_SECONDS
+    while perf_counter() < end:
+        run()
+
+
 def rounds_of(case, rounds: int, pause: float) -> tuple[dict[str, list[float]], list[float]]:
     """Times of each contender, and the peak in flop/s of a core, in each round.
 
@@ -47,7 +54,7 @@ def rounds_of(case, rounds: int, pause: float) -> tuple[dict[str, list[float]], 
             if pause:
                 settle(pause)
                 if once[name] < LONG_SECONDS:
-                    run()
+                    warm(run)
             times[name].append(timed(run, max(1, int(ROUND_SECONDS / once[name]))))
         peaks.append(runtime.measure_peak(case.dtype))
     return times, peaks

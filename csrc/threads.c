@@ -187,6 +187,9 @@ static unsigned await(mailbox *box, unsigned value, bool change, bool spin)
 typedef struct {
     mailbox round;
     _Atomic unsigned claimed; /* the last round whose part somebody has begun */
+    pthread_t thread;
+    unsigned missed; /* rounds in a row whose part the caller has had to do */
+    bool away;       /* kept from the caller's processor */
 } helper;
 
 static struct {
@@ -247,15 +250,16 @@ static bool start_helper(void)
     helper *const h = &pool.helpers[pool.started];
     mailbox_init(&h->round);
     atomic_init(&h->claimed, 0);
+    h->missed = 0;
+    h->away = false;
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    pthread_t thread;
-    const bool started = pthread_create(&thread, NULL, help, h) == 0;
+    const bool started = pthread_create(&h->thread, NULL, help, h) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (!started)
         return false;
-    pthread_detach(thread);
+    pthread_detach(h->thread);
     pool.started++;
     return true;
 }
@@ -285,6 +289,34 @@ static int ask(int parts, fnn_task task, void *context)
     return asked;
 }
 
+/* A helper that misses its rounds may be woken again and again on the caller's own processor, where it
+ * waits for the caller, who never waits: on Linux, nothing else would move it for a long time. So it is
+ * kept away from there, within the caller's affinity, until it has come. */
+static void keep_away(helper *h, bool away)
+{
+#if defined(__linux__)
+    cpu_set_t allowed;
+    const int here = sched_getcpu();
+    if (here < 0 || pthread_getaffinity_np(pthread_self(), sizeof allowed, &allowed))
+        return;
+    if (away)
+        CPU_CLR(here, &allowed);
+    if (CPU_COUNT(&allowed) > 0)
+        pthread_setaffinity_np(h->thread, sizeof allowed, &allowed);
+#endif
+    h->away = away;
+}
+
+/* Whether a helper has come to its round, or has missed it; only now and then is that looked into. */
+static void note(helper *h, bool came)
+{
+    h->missed = came ? 0 : h->missed + 1;
+    if (came && h->away)
+        keep_away(h, false);
+    else if (!came && (h->missed & (h->missed - 1)) == 0)
+        keep_away(h, true);
+}
+
 void fnn_run(int parts, fnn_task task, void *context)
 {
     const bool taken = parts > 1 && take();
@@ -292,11 +324,15 @@ void fnn_run(int parts, fnn_task task, void *context)
     task(context, 0, parts);
     for (int part = asked + 1; part < parts; part++)
         task(context, part, parts);
-    for (int i = 0; i < asked; i++)
-        if (claim(&pool.helpers[i], atomic_load(&pool.helpers[i].round.value))) {
+    for (int i = 0; i < asked; i++) {
+        helper *const h = &pool.helpers[i];
+        const bool missed = claim(h, atomic_load(&h->round.value));
+        if (missed) {
             task(context, i + 1, parts);
             count_out();
         }
+        note(h, !missed);
+    }
     if (taken) {
         await(&pool.unfinished, 0, false, atomic_load(&pool.spin));
         atomic_store(&pool.taken, false);
