@@ -2,10 +2,10 @@
  *
  * First the rows: they are brought together, taken forward through the layers, and their deltas back.
  * Each thread does so with some of the rows or, where the weights are many, with some of the columns of
- * each layer. Then the weights: dw = a' delta, of which each part takes some
- * chunks, all rows of the block in order, and updates the weights that they belong to while they are
- * in the first-level cache. So an element of a gradient is one chain over the rows of the batch, and
- * the bits depend neither on the blocks nor on the threads.
+ * each layer. Then the weights: dw = a' delta, of which each thread takes some chunks, all rows of the
+ * block in order, and updates the weights that they belong to while they are in the first-level cache.
+ * So an element of a gradient is one chain over the rows of the batch, and the bits depend neither on
+ * the blocks nor on the threads.
  *
  *     weights, dw, state:  [panel 0: k rows of `width`] [panel 1] ...
  *                           chunk | chunk | chunk ...                a few rows of one panel
