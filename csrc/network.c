@@ -19,11 +19,12 @@ static fnn_loss loss_of(fnn_act output)
          : output == FNN_IDENTITY ? FNN_SQUARED_ERROR : FNN_NLOSS;
 }
 
-/* What the weights cost to read, where there are few rows to use them for. */
+/* In floating-point operations; the weights have to be read, too, which counts where there are few rows
+ * to use them for, and the activations to be computed, where layers are narrow. */
 static double work_of(const fnn_network *net, ptrdiff_t n)
 {
-    const double flops_a_byte = 4;
-    return net->flops * (double)n
+    const double flops_a_byte = 4, flops_an_activation = 30;
+    return (net->flops + flops_an_activation * net->outputs) * (double)n
          + flops_a_byte * (double)net->parameters * (double)fnn_sizeof(net->dt);
 }
 
@@ -48,6 +49,7 @@ static bool lay_out(fnn_network *net, const ptrdiff_t *sizes, const fnn_act *act
         widest = ld > widest ? ld : widest;
         net->biases += ld;
         net->flops += 2 * (double)k * (double)m;
+        net->outputs += (double)m;
     }
     net->inputs = sizes[0];
     net->parameters = total;

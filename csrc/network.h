@@ -28,6 +28,7 @@ struct fnn_network {
     fnn_loss loss; /* FNN_NLOSS: the last activation has none */
     ptrdiff_t layers, inputs, parameters, biases, widest, block_rows;
     double flops;   /* of the products for one row */
+    double outputs; /* of all layers, for one row */
     bool small_row; /* one row is for one thread, and its activations fit on the stack */
     void *memory;
     _Atomic long holders; /* of the views, who may write */

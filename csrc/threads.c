@@ -188,8 +188,6 @@ typedef struct {
     mailbox round;
     _Atomic unsigned claimed; /* the last round whose part somebody has begun */
     pthread_t thread;
-    unsigned missed; /* rounds in a row whose part the caller has had to do */
-    bool away;       /* kept from the caller's processor */
 } helper;
 
 static struct {
@@ -250,8 +248,6 @@ static bool start_helper(void)
     helper *const h = &pool.helpers[pool.started];
     mailbox_init(&h->round);
     atomic_init(&h->claimed, 0);
-    h->missed = 0;
-    h->away = false;
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -271,6 +267,24 @@ static bool take(void)
     return !atomic_exchange(&pool.taken, true);
 }
 
+/* On Linux, a helper may be woken on the caller's own processor, where it waits for the caller, who never
+ * waits, or takes turns with it, for milliseconds after another one has become idle. So one that sleeps
+ * is kept away from there, within the caller's affinity. */
+static void keep_away(const helper *h)
+{
+#if defined(__linux__)
+    cpu_set_t others;
+    const int here = sched_getcpu();
+    if (here < 0 || pthread_getaffinity_np(pthread_self(), sizeof others, &others))
+        return;
+    CPU_CLR(here, &others);
+    if (CPU_COUNT(&others) > 0)
+        pthread_setaffinity_np(h->thread, sizeof others, &others);
+#else
+    (void)h;
+#endif
+}
+
 /* Ask for parts 1 .. parts - 1, or as many as there are helpers; returns how many. */
 static int ask(int parts, fnn_task task, void *context)
 {
@@ -280,41 +294,17 @@ static int ask(int parts, fnn_task task, void *context)
     pool.task = task;
     pool.context = context;
     pool.parts = parts;
-    atomic_store(&pool.spin, parts <= fnn_processors());
+    const bool room = parts <= fnn_processors();
+    atomic_store(&pool.spin, room);
     atomic_store(&pool.unfinished.value, (unsigned)asked);
     for (int i = 0; i < asked; i++) {
-        atomic_fetch_add(&pool.helpers[i].round.value, 1);
-        wake(&pool.helpers[i].round);
+        mailbox *const round = &pool.helpers[i].round;
+        if (room && atomic_load(&round->sleeping))
+            keep_away(&pool.helpers[i]);
+        atomic_fetch_add(&round->value, 1);
+        wake(round);
     }
     return asked;
-}
-
-/* A helper that misses its rounds may be woken again and again on the caller's own processor, where it
- * waits for the caller, who never waits: on Linux, nothing else would move it for a long time. So it is
- * kept away from there, within the caller's affinity, until it has come. */
-static void keep_away(helper *h, bool away)
-{
-#if defined(__linux__)
-    cpu_set_t allowed;
-    const int here = sched_getcpu();
-    if (here < 0 || pthread_getaffinity_np(pthread_self(), sizeof allowed, &allowed))
-        return;
-    if (away)
-        CPU_CLR(here, &allowed);
-    if (CPU_COUNT(&allowed) > 0)
-        pthread_setaffinity_np(h->thread, sizeof allowed, &allowed);
-#endif
-    h->away = away;
-}
-
-/* Whether a helper has come to its round, or has missed it; only now and then is that looked into. */
-static void note(helper *h, bool came)
-{
-    h->missed = came ? 0 : h->missed + 1;
-    if (came && h->away)
-        keep_away(h, false);
-    else if (!came && (h->missed & (h->missed - 1)) == 0)
-        keep_away(h, true);
 }
 
 void fnn_run(int parts, fnn_task task, void *context)
@@ -326,12 +316,10 @@ void fnn_run(int parts, fnn_task task, void *context)
         task(context, part, parts);
     for (int i = 0; i < asked; i++) {
         helper *const h = &pool.helpers[i];
-        const bool missed = claim(h, atomic_load(&h->round.value));
-        if (missed) {
+        if (claim(h, atomic_load(&h->round.value))) {
             task(context, i + 1, parts);
             count_out();
         }
-        note(h, !missed);
     }
     if (taken) {
         await(&pool.unfinished, 0, false, atomic_load(&pool.spin));
