@@ -1,4 +1,4 @@
-"""What a fitted logistic regression answers: classes, probabilities, and how exact it is."""
+"""What fitted linear classifiers answer: classes and probabilities, and how exact they are."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from .runtime import backend_module as _backend
 
 Array = NDArray[Any]
 
+# Times a logit (n, 1): minus the logit, and the logit.
+_SIGNS = {np.dtype(t): np.array([[-1.0, 1.0]], t) for t in (np.float32, np.float64)}
+
 
 def affine(x: Array, coef: Array, intercept: Array) -> Array:
     """Return x coef^T + intercept, of the wider dtype of x and coef (c, d); x must be finite."""
@@ -25,15 +28,15 @@ def affine(x: Array, coef: Array, intercept: Array) -> Array:
     return z
 
 
-class LogisticPrediction(_estimator.ClassifierMixin, _estimator.Estimator):
-    """The methods of LogisticRegression that only ask what it has learned."""
+class LinearPrediction(_estimator.ClassifierMixin, _estimator.Estimator):
+    """Predictions of a classifier whose logits are ``x coef_^T + intercept_``.
+
+    Of two classes there is one logit, that of the second one.
+    """
 
     classes_: Array
     coef_: Array
     intercept_: Array
-    _inference: Inference
-
-    # Predictions
 
     def _logits(self, X: ArrayLike) -> Array:
         return affine(self._rows(X), self.coef_, self.intercept_)
@@ -115,9 +118,10 @@ class LogisticPrediction(_estimator.ClassifierMixin, _estimator.Estimator):
                [0.206, 0.794]])
         """
         z = self._logits(X)
-        if z.shape[1] > 1:
+        if len(self.classes_) != 2:
             return _backend.softmax(z, out=z)
-        return _backend.sigmoid(np.hstack([-z, z]))
+        pair = _backend.dense_forward(z, _SIGNS[z.dtype])  # exact; np.hstack takes 3 us for one row
+        return _backend.sigmoid(pair, out=pair)
 
     def predict_log_proba(self, X: ArrayLike) -> Array:
         """Return the logarithm of the probability of each class.
@@ -147,11 +151,15 @@ class LogisticPrediction(_estimator.ClassifierMixin, _estimator.Estimator):
         array([[    0. , -1349.7]])
         """
         z = self._logits(X)
-        if z.shape[1] == 1:
+        if len(self.classes_) == 2:
             z = np.hstack([np.zeros_like(z), z])
         return _backend.log_softmax(z, out=z)
 
-    # Inference
+
+class LogisticPrediction(LinearPrediction):
+    """The methods of LogisticRegression that only ask what it has learned."""
+
+    _inference: Inference
 
     def standard_errors(self) -> StandardErrors:
         """Return the standard errors of the coefficients, for a fit with ``C=inf``.
