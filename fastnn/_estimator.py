@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from . import _check
+from . import _check, _sparse
 from .runtime import backend_module as _backend
 
 Array = NDArray[Any]
@@ -124,10 +124,11 @@ class Estimator:
             message = f"This {name} instance is not fitted yet; call fit first."
             raise _known_to_peers(NotFittedError)(message)
 
-    def _rows(self, X: ArrayLike) -> Array:
+    def _rows(self, X: Any, *, sparse: bool = False) -> Any:
         """Return X as `matrix` does, for a fitted model: with as many features as it has seen."""
         self._require_fitted()
-        return matrix(X, n_features=self.n_features_in_, name=type(self).__name__)
+        name = type(self).__name__
+        return matrix(X, n_features=self.n_features_in_, name=name, sparse=sparse)
 
 
 def _same(a: Any, b: Any) -> bool:
@@ -233,13 +234,20 @@ def _as_float(x: Any) -> Array:
         raise type(error)(f"X (dtype {a.dtype}) holds what is not a number: {error}") from None
 
 
-def matrix(x: Any, *, n_features: int | None = None, name: str = "this estimator") -> Array:
+def matrix(
+    x: Any,
+    *,
+    n_features: int | None = None,
+    name: str = "this estimator",
+    sparse: bool = False,
+) -> Any:
     """Return x as a float32 or float64 array (n, d), n >= 1, d >= 1; its values are not checked.
 
     float32 stays float32; integers, bools and other floats become float64. `name` is for the
-    message about a number of features that is not `n_features`.
+    message about a number of features that is not `n_features`. Where `sparse` is allowed, a sparse
+    matrix becomes `Csr`.
     """
-    a = _as_float(x)
+    a = _sparse.from_scipy(x) if sparse and _sparse.is_sparse(x) else _as_float(x)
     if a.ndim < 2:
         raise ValueError(
             f"X must have 2 dimensions, not {a.ndim} (shape {a.shape}). Reshape your data: "
@@ -259,8 +267,11 @@ def matrix(x: Any, *, n_features: int | None = None, name: str = "this estimator
     return a
 
 
-def require_numbers(x: Array, *, missing: bool = False) -> None:
+def require_numbers(x: Any, *, missing: bool = False) -> None:
     """Raise for infinity in x (n, d), and for NaN unless it may mean a missing value."""
+    if isinstance(x, _sparse.Csr):
+        _require_stored_numbers(x)
+        return
     if _backend.all_finite(x):
         return
     for what, found in (("infinity", np.isinf), ("NaN", np.isnan)):
@@ -270,11 +281,26 @@ def require_numbers(x: Array, *, missing: bool = False) -> None:
             raise ValueError(f"X contains {what}, first at X[{i}, {j}]")
 
 
+def _require_stored_numbers(x: _sparse.Csr) -> None:
+    if x.all_finite():
+        return
+    for what, found in (("infinity", np.isinf), ("NaN", np.isnan)):
+        bad = found(x.data)
+        if bad.any():
+            i, j = x.where(int(bad.argmax()))
+            raise ValueError(f"X contains {what}, first at X[{i}, {j}]")
+
+
 def data(
-    x: Any, *, missing: bool = False, n_features: int | None = None, name: str = "this estimator"
-) -> Array:
+    x: Any,
+    *,
+    missing: bool = False,
+    n_features: int | None = None,
+    name: str = "this estimator",
+    sparse: bool = False,
+) -> Any:
     """Return x as `matrix` does, without infinity, and without NaN unless `missing`."""
-    a = matrix(x, n_features=n_features, name=name)
+    a = matrix(x, n_features=n_features, name=name, sparse=sparse)
     require_numbers(a, missing=missing)
     return a
 

@@ -166,6 +166,22 @@ def test_missing_values_may_be_allowed():
         _estimator.data([[np.nan, -np.inf]], missing=True)
 
 
+def test_scipy_sparse_becomes_csr_where_it_may():
+    sparse = pytest.importorskip("scipy.sparse")
+    x = _estimator.data(sparse.coo_array(np.array([[0, 2], [1, 0]])), sparse=True)
+    np.testing.assert_array_equal(x.toarray(), [[0.0, 2.0], [1.0, 0.0]])
+    assert x.dtype == np.float64
+    assert fitted()._rows(sparse.eye_array(3), sparse=True).shape == (3, 3)
+    with pytest.raises(ValueError, match="X has 2 features, but Sign is expecting 3 features"):
+        fitted()._rows(sparse.eye_array(2), sparse=True)
+    with pytest.raises(ValueError, match=r"X has 0 sample\(s\)"):
+        _estimator.data(sparse.csr_array((0, 2)), sparse=True)
+    for value, name in ((np.nan, "NaN"), (np.inf, "infinity")):
+        x = sparse.csr_array(np.array([[0.0, 0.0], [1.0, value]]))
+        with pytest.raises(ValueError, match=rf"X contains {name}, first at X\[1, 1\]"):
+            _estimator.data(x, sparse=True)
+
+
 def test_scipy_sparse_is_refused():
     sparse = pytest.importorskip("scipy.sparse")
     for x in (sparse.eye_array(3).tocsr(), sparse.coo_matrix((3, 3))):
