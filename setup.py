@@ -39,6 +39,7 @@ def extension():
             *glob.glob("csrc/**/*.h", recursive=True),
             "csrc/kernels.def",
             "fastnn/_models.pxi",
+            "fastnn/_network.pxi",
         ],
         include_dirs=["csrc", numpy.get_include()],
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
