@@ -93,7 +93,7 @@ def plot(
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 4), layout="constrained")
-    left, right = figure.subfigures(1, 2)
+    left, right = figure.subfigures(1, 2, squeeze=False)[0]
     draw_curve(left.subplots(), losses, accuracies)
     misread = np.flatnonzero(predicted != digits.y_test)[:N_MISREAD]
     right.suptitle("Misread test digits: true / predicted")

@@ -112,7 +112,8 @@ def out_array(name: str, a: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -
 
 def _share_memory(a: Array, b: Array) -> bool:
     try:
-        return np.shares_memory(a, b, max_work=_OVERLAP_WORK)
+        # NumPy takes any number of steps, but has types only for all (-1) and none (0).
+        return np.shares_memory(a, b, max_work=_OVERLAP_WORK)  # type: ignore[arg-type]
     except np.exceptions.TooHardError:
         return np.may_share_memory(a, b)
 

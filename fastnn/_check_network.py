@@ -130,7 +130,9 @@ def loss_data(
         raise ValueError(f"x {x.shape} has no rows to take the mean over")
     classes = n_label_values(LOSSES[output], c)
     labels, targets = labels_or_targets(y, n, c, dtype, classes)
-    return x, targets if labels is None else labels, weights(sample_weight, n, dtype)
+    target = targets if labels is None else labels
+    assert target is not None  # one of the two is given
+    return x, target, weights(sample_weight, n, dtype)
 
 
 def forward(x: Any, out: Any, weights_: Sequence[Array], biases: Sequence[Array]) -> Array:

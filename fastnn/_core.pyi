@@ -1,10 +1,11 @@
 """The compiled backend; what is public of it is documented in `kernels`, `network`, `runtime`."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal, Self, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from typing_extensions import disjoint_base
 
 _Array = NDArray[Any]
 
@@ -58,20 +59,22 @@ def squared_error(
     out: _Array | None = None,
 ) -> tuple[float, _Array]: ...
 
+@disjoint_base
 class NetworkCall:
     _engine: NetworkEngine
     def __call__(
         self, x: ArrayLike, *, out: _Array | None = None, num_threads: int | None = None
     ) -> _Array: ...
 
+@disjoint_base
 class NetworkEngine:
-    def __init__(
-        self,
+    def __new__(
+        cls,
         sizes: tuple[int, ...],
         activations: tuple[str, ...],
         output: str,
         dtype: np.dtype[Any],
-    ) -> None: ...
+    ) -> Self: ...
     def weights(self, writable: bool = True) -> list[_Array]: ...
     def biases(self, writable: bool = True) -> list[_Array]: ...
     def forward(self, x: ArrayLike, out: _Array | None = None) -> _Array: ...
@@ -83,6 +86,7 @@ class NetworkEngine:
         self, solver: str, learning_rate: float, momentum: float, alpha: float, batch_size: int
     ) -> Training: ...
 
+@disjoint_base
 class Training:
     def keep(self) -> None: ...
     def restore(self) -> None: ...
@@ -99,8 +103,9 @@ def cholesky(a: _Array) -> tuple[_Array, _Array]: ...
 def cholesky_solve(l: _Array, b: _Array) -> _Array: ...
 def triangular_inverse(l: _Array) -> _Array: ...
 
+@disjoint_base
 class Gaussians:
-    def __init__(self, dtype: Any, covariance: str, means: _Array, factors: _Array) -> None: ...
+    def __new__(cls, dtype: Any, covariance: str, means: _Array, factors: _Array) -> Self: ...
     def evaluate(
         self,
         x: _Array,
@@ -110,6 +115,16 @@ class Gaussians:
     ) -> _Array: ...
 
 def paired_logpdf(x: _Array, means: _Array, factors: _Array) -> _Array: ...
+@overload
+def class_moments(
+    x: _Array,
+    labels: _Array | None,
+    n_classes: int,
+    sample_weight: _Array | None,
+    kind: Literal["full"],
+    extra: _Array | None = None,
+) -> tuple[_Array, _Array, _Array, _Array, _Array]: ...
+@overload
 def class_moments(
     x: _Array,
     labels: _Array | None,
@@ -121,6 +136,17 @@ def class_moments(
 def add_moments(
     total: tuple[Any, ...], part: tuple[Any, ...], sign: float
 ) -> tuple[_Array, _Array, _Array, _Array, _Array]: ...
+@overload
+def linear_terms(
+    loss: str,
+    x: _Array,
+    y: _Array,
+    theta: _Array,
+    alpha: float,
+    sample_weight: _Array | None,
+    hessian: Literal[True],
+) -> tuple[float, _Array, _Array]: ...
+@overload
 def linear_terms(
     loss: str,
     x: _Array,

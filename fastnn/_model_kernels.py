@@ -7,7 +7,7 @@ Letters: n rows, d features, c classes or targets. What `fastnn.kernels` says of
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -331,6 +331,42 @@ def gaussian_moments(
     return Moments(*_backend.class_moments(rows, labels, c, weights, covariance)[:3])
 
 
+@overload
+def linear_loss(
+    x: ArrayLike,
+    y: ArrayLike,
+    w: ArrayLike,
+    b: ArrayLike | None = None,
+    *,
+    loss: str = ...,
+    alpha: float = ...,
+    sample_weight: ArrayLike | None = ...,
+    hessian: Literal[False] = ...,
+) -> tuple[float, Array, Array | None]: ...
+@overload
+def linear_loss(
+    x: ArrayLike,
+    y: ArrayLike,
+    w: ArrayLike,
+    b: ArrayLike | None = None,
+    *,
+    loss: str = ...,
+    alpha: float = ...,
+    sample_weight: ArrayLike | None = ...,
+    hessian: Literal[True],
+) -> tuple[float, Array, Array | None, Array]: ...
+@overload
+def linear_loss(
+    x: ArrayLike,
+    y: ArrayLike,
+    w: ArrayLike,
+    b: ArrayLike | None = None,
+    *,
+    loss: str = ...,
+    alpha: float = ...,
+    sample_weight: ArrayLike | None = ...,
+    hessian: bool,
+) -> tuple[float, Array, Array | None] | tuple[float, Array, Array | None, Array]: ...
 @_quiet
 def linear_loss(
     x: ArrayLike,

@@ -167,7 +167,13 @@ _OF_JOINT = {
 
 # Moments
 
-_SCATTER = {"full": _gram, "shared": _gram, "diag": lambda w, u: w @ (u * u)}
+
+def _squares(w: Array, u: Array) -> Array:
+    """sum_i w_i u_i^2."""
+    return w @ (u * u)
+
+
+_SCATTER = {"full": _gram, "shared": _gram, "diag": _squares}
 
 
 @quiet
@@ -207,7 +213,7 @@ def class_moments(
     return weights, means, scatter.sum(axis=0) if kind == "shared" else scatter, None, None
 
 
-def _moved(moments: _Sums, k: int, delta: Array) -> tuple[Array, Array, float]:
+def _moved(moments: _Sums, k: int, delta: Array) -> tuple[Array, ...]:
     """Scatter, third and fourth moments of class k about its mean + delta."""
     weights, _, scatter, third, fourth = moments
     w, s, t, q = weights[k], scatter[k], third[k], fourth[k]
@@ -230,8 +236,9 @@ def add_moments(total: _Sums, part: _Sums, sign: float) -> _Sums:
         # The mean is (W_a m_a + s W_b m_b) / weight; so written, no weight b changes no bit.
         share, apart = sign * part[0][k] / weight, part[1][k] - total[1][k]
         mean = total[1][k] + share * apart
-        moved = zip(_moved(total, k, share * apart), _moved(part, k, (share - 1) * apart))
-        for result, value in zip(results, (weight, mean, *(a + sign * b for a, b in moved))):
+        mine, theirs = _moved(total, k, share * apart), _moved(part, k, (share - 1) * apart)
+        moved = (a + sign * b for a, b in zip(mine, theirs))
+        for result, value in zip(results, (weight, mean, *moved)):
             result[k] = value
     return results
 

@@ -149,7 +149,9 @@ def _loss(
     fn: str, z: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, out: Array | None
 ) -> tuple[float, Array]:
     z, labels, targets, weights = _check.loss(fn, z, y, sample_weight, out)
-    value, dz = mean_loss(fn, z, targets if labels is None else labels, weights)
+    target = targets if labels is None else labels
+    assert target is not None  # one of the two is given
+    value, dz = mean_loss(fn, z, target, weights)
     return value, delivered(dz, out)
 
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -56,7 +57,12 @@ def _load_backend(name: str) -> ModuleType:
 
 
 _backend = os.environ.get("FASTNN_BACKEND") or "compiled"
-backend_module = _load_backend(_backend)
+if TYPE_CHECKING:  # both backends have the types of the compiled one's stub
+    from . import _core
+
+    backend_module = _core
+else:
+    backend_module = _load_backend(_backend)
 
 
 def _register_with_threadpoolctl() -> None:
@@ -68,7 +74,7 @@ def _register_with_threadpoolctl() -> None:
     if not hasattr(threadpoolctl, "register"):  # before 3.2
         return
 
-    class FastnnController(threadpoolctl.LibController):
+    class FastnnController(threadpoolctl.LibController):  # type: ignore[misc]
         user_api = "fastnn"
         internal_api = "fastnn"
         filename_prefixes = ("_core",)

@@ -1,0 +1,179 @@
+"""Every public name, method and parameter, used once: `mypy --strict` checks it, a test runs it."""
+
+from typing import Any, assert_type
+
+import numpy as np
+from numpy.typing import NDArray
+
+import fastnn
+from fastnn import datasets, kernels, runtime
+from fastnn.datasets import Digits
+from fastnn.linear import ConvergenceWarning
+
+Array = NDArray[Any]
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(40, 3))
+Y = np.arange(40) % 2
+T = X[:, 0] + 0.1 * X[:, 1]
+W = np.ones(40)
+
+
+def use_kernels() -> None:
+    x, w, b = np.ones((2, 3)), np.ones((3, 4)), np.zeros(4)
+    z, labels, weight = np.zeros((2, 4)), np.array([0, 1]), np.ones(2)
+    assert_type(fastnn.sigmoid(x, out=np.empty((2, 3))), Array)
+    assert_type(fastnn.softmax(x, out=np.empty((2, 3))), Array)
+    y = fastnn.dense_forward(x, w, b, activation="tanh", out=np.empty((2, 4)))
+    assert_type(y, Array)
+    into = (np.empty((2, 3)), None, None)
+    back = fastnn.dense_backward(x, w, y, z, activation="tanh", needs=("dx", "dw"), out=into)
+    assert_type(back, tuple[Array | None, Array | None, Array | None])
+    for loss in (fastnn.softmax_cross_entropy, fastnn.sigmoid_cross_entropy, fastnn.squared_error):
+        found = loss(z, labels, sample_weight=weight, out=np.empty((2, 4)))
+        assert_type(found, tuple[float, Array])
+    assert_type(fastnn.logsumexp(z, out=np.empty(2)), Array)
+    assert_type(fastnn.log_softmax(z, out=np.empty((2, 4))), Array)
+    assert kernels.sigmoid is fastnn.sigmoid
+
+
+def use_model_kernels() -> None:
+    moments = fastnn.gaussian_moments(X, Y, 2, covariance="full", sample_weight=W)
+    assert_type(moments.weights, Array)
+    assert_type(moments.means, Array)
+    covariance = moments.scatter / moments.weights[:, np.newaxis, np.newaxis]
+    factors = fastnn.cholesky_factors(covariance, out=np.empty((2, 3, 3)))
+    assert_type(factors, Array)
+    log_density = fastnn.gaussian_logpdf(
+        X, moments.means, factors, covariance="full", paired=False, out=np.empty((40, 2))
+    )
+    assert_type(log_density, Array)
+    w, b = np.zeros((3, 1)), np.zeros(1)
+    first = fastnn.linear_loss(X, Y, w, b, loss="sigmoid_cross_entropy", alpha=0.1, sample_weight=W)
+    assert_type(first, tuple[float, Array, Array | None])
+    second = fastnn.linear_loss(X, Y, w, b, loss="squared_error", hessian=True)
+    assert_type(second, tuple[float, Array, Array | None, Array])
+
+
+def use_network() -> None:
+    def stops(epoch: int, loss: float) -> bool:
+        return epoch > 1
+
+    net = fastnn.Network((3, 4, 2), activation="tanh", output="softmax", dtype="float64", rng=0)
+    assert_type(net(X, out=np.empty((40, 2)), num_threads=1), Array)
+    assert_type(net.activations(X, num_threads=1), list[Array])
+    loss, gradients = net.loss_and_gradients(X, Y, alpha=0.1, sample_weight=W, num_threads=1)
+    assert_type(loss, float)
+    assert_type(gradients, list[tuple[Array, Array]])
+    losses = net.train(
+        X,
+        Y,
+        epochs=3,
+        batch_size=10,
+        solver="momentum",
+        learning_rate=0.01,
+        momentum=0.8,
+        alpha=0.1,
+        shuffle=True,
+        tol=1e-3,
+        rng=1,
+        sample_weight=W,
+        callback=stops,
+        num_threads=1,
+    )
+    assert_type(losses, list[float])
+    assert_type(net.sizes, tuple[int, ...])
+    assert_type(net.activation, tuple[str, ...])
+    assert_type(net.output, str)
+    assert_type(net.dtype, np.dtype[Any])
+    assert_type(net.n_parameters, int)
+    net.weights, net.biases = list(net.weights), list(net.biases)
+
+
+def use_gaussian_classifier() -> None:
+    model = fastnn.GaussianClassifier(
+        "full",
+        priors=[0.5, 0.5],
+        shrinkage="auto",
+        store_covariance=True,
+        missing="marginalize",
+    )
+    assert_type(model.fit(X, Y, sample_weight=W), fastnn.GaussianClassifier)
+    model.partial_fit(X, Y, classes=[0, 1], sample_weight=W)
+    assert_type(model.merge(fastnn.GaussianClassifier().fit(X, Y)), fastnn.GaussianClassifier)
+    assert_type(model.forget(X[:4], Y[:4], sample_weight=W[:4]), fastnn.GaussianClassifier)
+    assert_type(model.predict(X), Array)
+    assert_type(model.predict_proba(X), Array)
+    assert_type(model.predict_log_proba(X), Array)
+    assert_type(model.joint_log_likelihood(X), Array)
+    assert_type(model.decision_function(X), Array)
+    assert_type(model.score_samples(X), Array)
+    assert_type(model.score(X, Y, sample_weight=W), float)
+    assert_type(model.sample(n_samples=2, random_state=0), tuple[Array, Array])
+    for learned in (model.classes_, model.means_, model.priors_, model.class_count_):
+        assert_type(learned, Array)
+    assert_type(model.covariance_, Array)
+    assert_type(model.shrinkage_, Array | float)
+    assert_type(model.n_features_in_, int)
+    shared = fastnn.GaussianClassifier("shared").fit(X, Y)
+    assert_type(shared.to_logistic(), fastnn.LogisticRegression)
+
+
+def use_logistic_regression() -> None:
+    model = fastnn.LogisticRegression(
+        float("inf"),
+        fit_intercept=True,
+        class_weight={0: 1.0, 1: 2.0},
+        solver="auto",
+        tol=1e-6,
+        max_iter=100,
+        warm_start=False,
+    )
+    labels = np.where(T + RNG.normal(size=40) > 0, "yes", "no")
+    model.set_params(class_weight="balanced")
+    assert_type(model.fit(X, labels, sample_weight=W), fastnn.LogisticRegression)
+    assert_type(model.predict(X), Array)
+    assert_type(model.predict_proba(X), Array)
+    assert_type(model.predict_log_proba(X), Array)
+    assert_type(model.decision_function(X), Array)
+    assert_type(model.score(X, labels, sample_weight=W), float)
+    assert_type(model.standard_errors().coef, Array)
+    assert_type(model.confidence_intervals(level=0.9).intercept, Array)
+    for learned in (model.classes_, model.coef_, model.intercept_, model.n_iter_):
+        assert_type(learned, Array)
+    assert_type(model.get_params(deep=True), dict[str, Any])
+    assert issubclass(ConvergenceWarning, UserWarning)
+
+
+def use_ridge() -> None:
+    model = fastnn.Ridge(1.0, fit_intercept=True)
+    assert_type(model.fit(X, T, sample_weight=W), fastnn.Ridge)
+    assert_type(model.predict(X), Array)
+    assert_type(model.score(X, T, sample_weight=W), float)
+    assert_type(model.coef_, Array)
+
+
+def use_runtime() -> None:
+    assert_type(fastnn.backend(), str)
+    assert_type(fastnn.available_isas(), tuple[str, ...])
+    with fastnn.use_isa(name=fastnn.isa()):
+        fastnn.show_config()
+    fastnn.set_num_threads(num_threads=fastnn.get_num_threads())
+    with runtime.threads_of_call(num_threads=1):
+        assert_type(runtime.measure_peak(dtype="float64", seconds=1e-4), float)
+    assert_type(datasets.load_digits16(), Digits)
+    assert_type(fastnn.__version__, str)
+
+
+def main() -> None:
+    use_kernels()
+    use_model_kernels()
+    use_network()
+    use_gaussian_classifier()
+    use_logistic_regression()
+    use_ridge()
+    use_runtime()
+
+
+if __name__ == "__main__":
+    main()
