@@ -5,6 +5,7 @@ functions of `kernels` are their parts, on plain arrays.
 """
 
 from . import datasets, kernels, runtime
+from .discriminant import LinearDiscriminantAnalysis, QuadraticDiscriminantAnalysis
 from .gaussian import GaussianClassifier
 from .kernels import (
     cholesky_factors,
@@ -22,6 +23,7 @@ from .kernels import (
     squared_error,
 )
 from .linear import LogisticRegression, Ridge
+from .naive_bayes import GaussianNB
 from .network import Network
 from .runtime import (
     available_isas,
@@ -37,8 +39,11 @@ __version__ = "0.1.0"
 
 __all__ = [
     "GaussianClassifier",
+    "GaussianNB",
+    "LinearDiscriminantAnalysis",
     "LogisticRegression",
     "Network",
+    "QuadraticDiscriminantAnalysis",
     "Ridge",
     "available_isas",
     "backend",

@@ -208,7 +208,7 @@ def _diagonal_intensity(variances: Array, weight: float) -> float:
     return float(error / distance) if error < distance else 1.0
 
 
-def _blended(covariance: Array, s: float) -> Array:
+def blended(covariance: Array, s: float) -> Array:
     """(1 - s) Sigma + s tr(Sigma)/d I, of (d, d) or of variances (d,)."""
     full = covariance.ndim == 2
     blend: Array = (1 - s) * covariance
@@ -259,7 +259,7 @@ def _regular(
     if not covariance.any():
         return None
     for s in (_best_intensity(covariance, fourth, weight, eps), 1.0):
-        blend = _blended(covariance, s)
+        blend = blended(covariance, s)
         factors, share = factored(blend[np.newaxis])
         if share[0] >= len(blend) * _EPS:
             return blend, factors[0], s
@@ -308,7 +308,7 @@ def _shrunk(
     if isinstance(rule.shrinkage, float):
         applied[seen] = rule.shrinkage
         for k in np.flatnonzero(seen).tolist():
-            covariance[k] = _blended(covariance[k], rule.shrinkage)
+            covariance[k] = blended(covariance[k], rule.shrinkage)
     factors, share = factored(covariance)
     points = []
     singular: list[int] = np.flatnonzero(share < 8 * covariance.shape[-1] * rule.eps).tolist()
@@ -330,7 +330,7 @@ def _shrunk(
     return Estimate(covariance, factors, applied)
 
 
-def _mean_over(weights: Array, sums: Array) -> Array:
+def mean_over(weights: Array, sums: Array) -> Array:
     """sums / weights, 0 where there is no weight."""
     weights = weights.reshape(weights.shape + (1,) * (sums.ndim - weights.ndim))
     return np.asarray(sums / np.where(weights > 0, weights, 1.0))
@@ -341,13 +341,13 @@ def estimated(kind: str, statistics: Statistics, rule: Rule) -> Estimate:
     weights, means = statistics.weights, statistics.means
     floor, centres = rounding_floor(means, rule.eps), means[weights > 0]
     if isinstance(statistics, Diag):
-        plain = _mean_over(statistics.observed, statistics.scatter)
+        plain = mean_over(statistics.observed, statistics.scatter)
         return _shrunk(weights, plain, weights, floor, centres, rule)
     if kind == "full":
-        plain = _mean_over(weights, statistics.scatter)
+        plain = mean_over(weights, statistics.scatter)
         return _shrunk(weights, plain, statistics.fourth, floor, centres, rule)
     total = weights.sum(keepdims=True)
-    pooled = _mean_over(total, statistics.scatter.sum(axis=0, keepdims=True))
+    pooled = mean_over(total, statistics.scatter.sum(axis=0, keepdims=True))
     fourth = statistics.fourth.sum(keepdims=True)
     floor = (weights[:, np.newaxis] / total * floor).sum(axis=0, keepdims=True)
     shared = _shrunk(total, pooled, fourth, floor, centres, rule)

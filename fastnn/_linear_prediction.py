@@ -90,7 +90,8 @@ class LinearPrediction(_estimator.ClassifierMixin, _estimator.Estimator):
         array(['a'], dtype='<U1')
         """
         z = self._logits(X)
-        best = (z[:, 0] > 0).astype(np.intp) if z.shape[1] == 1 else z.argmax(axis=1)
+        two = len(self.classes_) == 2
+        best = (z[:, 0] > 0).astype(np.intp) if two else z.argmax(axis=1)
         return self.classes_[best]
 
     def predict_proba(self, X: ArrayLike) -> Array:

@@ -171,9 +171,11 @@ class GaussianClassifier(GaussianPrediction):
         self._check_parameters()
         x = self._training_rows(_estimator.matrix(X))
         classes, labels = _estimator.encode(y, len(x))
-        part = self._sums(x, labels, len(classes), sample_weight)
-        _stats.require_weight(part.weights, 0.0, classes)
-        self._learn(classes, part, x.dtype, grows=True)
+        w = _estimator.weights(sample_weight, len(x), x.dtype)
+        part = _stats.of_rows(self.covariance, x, labels, len(classes), w)
+        self._require_weight(part.weights, classes)
+        covariances = self._covariances_of(x, labels, classes, w)
+        self._learn(classes, part, x.dtype, True, covariances)
         return self
 
     def partial_fit(
@@ -384,12 +386,27 @@ class GaussianClassifier(GaussianPrediction):
             )
         return self.classes_
 
-    def _learn(
-        self, classes: Array, statistics: _stats.Statistics, dtype: np.dtype[Any], grows: bool
-    ) -> None:
-        """Derive all that is learned from the statistics, and only then keep it."""
-        _stats.require_complete(statistics, classes)
-        priors = _stats.priors_of(self.priors, statistics.weights)
+    def _require_weight(self, weights: Array, classes: Array) -> None:
+        """Raise if a class of `fit` has no weight."""
+        _stats.require_weight(weights, 0.0, classes)
+
+    def _covariances_of(
+        self, x: Array, labels: Array, classes: Array, w: Array | None
+    ) -> Array | None:
+        """Covariances that only the rows themselves can give, where the statistics do not."""
+        return None
+
+    def _class_priors(self, weights: Array) -> Array:
+        """P(k), in float64."""
+        return _stats.priors_of(self.priors, weights)
+
+    def _estimated(
+        self,
+        classes: Array,
+        statistics: _stats.Statistics,
+        dtype: np.dtype[Any],
+        covariances: Array | None,
+    ) -> _stats.Estimate:
         shrinkage = self.shrinkage
         rule = _stats.Rule(
             shrinkage if shrinkage is None or isinstance(shrinkage, str) else float(shrinkage),
@@ -399,16 +416,43 @@ class GaussianClassifier(GaussianPrediction):
                 + ("" if self.covariance == "shared" else f" of class {classes.tolist()[k]!r}")
             ),
         )
-        estimate = _stats.estimated(self.covariance, statistics, rule)
-        self.classes_, self.n_features_in_ = classes, statistics.means.shape[1]
-        self.means_, self.priors_ = statistics.means.copy(), priors
-        self.class_count_, self.shrinkage_ = statistics.weights.copy(), estimate.shrinkage
+        return _stats.estimated(self.covariance, statistics, rule)
+
+    def _attributes(
+        self,
+        statistics: _stats.Statistics,
+        estimate: _stats.Estimate,
+        priors: Array,
+        dtype: np.dtype[Any],
+    ) -> dict[str, Any]:
+        """What the model shows of itself beside its classes."""
+        shown: dict[str, Any] = {
+            "means_": statistics.means.copy(),
+            "priors_": priors,
+            "class_count_": statistics.weights.copy(),
+            "shrinkage_": estimate.shrinkage,
+        }
+        return shown | ({"covariance_": estimate.covariance} if self.store_covariance else {})
+
+    def _learn(
+        self,
+        classes: Array,
+        statistics: _stats.Statistics,
+        dtype: np.dtype[Any],
+        grows: bool,
+        covariances: Array | None = None,
+    ) -> None:
+        """Derive all that is learned from the statistics, and only then keep it."""
+        _stats.require_complete(statistics, classes)
+        priors = self._class_priors(statistics.weights)
+        estimate = self._estimated(classes, statistics, dtype, covariances)
+        shown = self._attributes(statistics, estimate, priors, dtype)
         self.__dict__.pop("covariance_", None)
-        if self.store_covariance:
-            self.covariance_ = estimate.covariance
+        self.classes_, self.n_features_in_ = classes, statistics.means.shape[1]
+        self.__dict__.update(shown)
         self._kind, self._dtype, self._grows = self.covariance, dtype, grows
         self._statistics = statistics
-        self._densities = Densities(self.covariance, self.means_, estimate.factors, priors)
+        self._densities = Densities(self.covariance, statistics.means, estimate.factors, priors)
 
 
 def _union(a: Array, b: Array) -> Array:

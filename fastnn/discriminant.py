@@ -1,0 +1,506 @@
+"""Linear and quadratic discriminant analysis with the parameters of scikit-learn."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _discriminant as _analysis
+from . import _estimator
+from . import _gaussian_stats as _stats
+from ._check import one_of
+from ._check_network import integer, number
+from ._discriminant import Rows
+from ._linear_prediction import LinearPrediction
+from ._transform_output import TransformOutput
+from .gaussian import GaussianClassifier
+from .runtime import backend_module as _backend
+
+__all__ = ["LinearDiscriminantAnalysis", "QuadraticDiscriminantAnalysis"]
+
+Array = NDArray[Any]
+
+
+def _check_covariance(model: Any, solvers: tuple[str, ...]) -> None:
+    """Check what the two discriminant analyses say about covariances."""
+    one_of("solver", model.solver, solvers)
+    number("tol", model.tol, "at least 0", lambda t: t >= 0)
+    if isinstance(model.shrinkage, str):
+        one_of("shrinkage", model.shrinkage, ("auto",))
+    elif model.shrinkage is not None:
+        number("shrinkage", model.shrinkage, "between 0 and 1", lambda s: 0 <= s <= 1)
+    if model.covariance_estimator is not None:
+        if not hasattr(model.covariance_estimator, "fit"):
+            raise ValueError(
+                f"covariance_estimator {model.covariance_estimator!r} must have a method fit"
+            )
+        if model.solver == "svd":
+            other = [solver for solver in solvers if solver != "svd"]
+            raise ValueError(
+                "covariance_estimator is not supported with solver='svd', only with "
+                + " or ".join(map(repr, other))
+            )
+        if model.shrinkage:
+            raise ValueError("give either covariance_estimator or shrinkage, not both")
+    if model.solver == "svd" and model.shrinkage is not None:
+        raise NotImplementedError(
+            "shrinkage is not supported with solver='svd', only with another solver"
+        )
+
+
+class LinearDiscriminantAnalysis(TransformOutput, LinearPrediction):
+    """Linear discriminant analysis: Gaussian classes that share a covariance.
+
+    ``log p(k | x) = x^T Sigma^-1 mu_k - 1/2 mu_k^T Sigma^-1 mu_k + log P(k)`` up to what all k have
+    in common; `transform` projects on the at most c - 1 directions in which the classes differ
+    most, in units of their deviation within classes. Parameters, attributes and methods are those
+    of scikit-learn.
+
+    Parameters
+    ----------
+    solver : {"svd", "lsqr", "eigen"}
+        "svd": ignores directions that do not vary within classes. "lsqr": the smallest solution of
+        ``Sigma coef^T = means^T``; no `transform`. "eigen": the generalised eigenvectors of the
+        covariances between and within classes, which must not be singular.
+    shrinkage : "auto", float in [0, 1] or None
+        ``(1 - s) Sigma_k + s tr(Sigma_k)/d I`` for s that is given, or that Ledoit and Wolf
+        estimate for features of variance 1 ("auto"); only for "lsqr" and "eigen".
+    priors : array_like (c,), optional
+        P(k); the classes' shares of the weights if not given.
+    n_components : int, optional
+        How many columns `transform` returns; ``min(c - 1, d)`` at most, and if not given.
+    store_covariance : bool
+        Whether to keep `covariance_` with "svd"; the other solvers always do.
+    tol : float
+        For "svd": deviations within classes, of features of deviation 1, up to which a direction is
+        ignored; and differences of means, as a share of the largest.
+    covariance_estimator : object, optional
+        With ``fit(X)`` and `covariance_`, called for each class; only for "lsqr" and "eigen".
+
+    Attributes
+    ----------
+    classes_ : ndarray (c,)
+        The labels, sorted.
+    n_features_in_ : int
+    coef_ : ndarray (c, d), or (1, d) for two classes
+    intercept_ : ndarray (c,), or (1,) for two classes
+    means_ : ndarray (c, d)
+    priors_ : ndarray (c,)
+    covariance_ : ndarray (d, d)
+        ``sum_k P(k) Sigma_k``.
+    scalings_ : ndarray (d, r)
+        Directions of the discriminants, of variance 1 within classes; "svd" and "eigen". Of the
+        two signs, the largest component is positive.
+    xbar_ : ndarray (d,)
+        ``sum_k P(k) mu_k``; "svd".
+    explained_variance_ratio_ : ndarray (r,)
+        Shares of the variance between classes; "svd" and "eigen".
+
+    Notes
+    -----
+    Attributes have the dtype of X, float32 or float64 (all else becomes float64).
+
+    Numerics: sums over rows are taken once, in float64, about the means of the classes;
+    eigenvectors are LAPACK's, through NumPy. `coef_` has a relative error of some ``n eps kappa``,
+    kappa the condition number of the correlations within classes. With "svd", deviations below
+    ``sqrt(8 d eps)`` cannot be told from 0, whatever `tol` says.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> X = [[0.0, 2.0], [1.0, 0.0], [1.0, 3.0], [4.0, 3.0], [5.0, 5.0], [7.0, 4.0]]
+    >>> model = fastnn.LinearDiscriminantAnalysis().fit(X, ["a", "a", "a", "b", "b", "b"])
+    >>> model.predict([[1.0, 1.0], [4.0, 4.0]])
+    array(['a', 'b'], dtype='<U1')
+    >>> model.transform([[1.0, 1.0], [4.0, 4.0]]).round(2)
+    array([[-2.49],
+           [ 1.32]])
+
+    References
+    ----------
+    C. M. Bishop, Pattern Recognition and Machine Learning (2006), sections 4.1.6 and 4.2. O.
+    Ledoit, M. Wolf, A well-conditioned estimator for large-dimensional covariance matrices, Journal
+    of Multivariate Analysis 88 (2004).
+    """
+
+    means_: Array
+    priors_: Array
+    scalings_: Array
+    xbar_: Array
+    explained_variance_ratio_: Array
+    covariance_: Array
+
+    _LEARNED = ("covariance_", "scalings_", "xbar_", "explained_variance_ratio_")
+
+    def __init__(
+        self,
+        solver: str = "svd",
+        shrinkage: str | float | None = None,
+        priors: ArrayLike | None = None,
+        n_components: int | None = None,
+        store_covariance: bool = False,
+        tol: float = 1e-4,
+        covariance_estimator: Any = None,
+    ) -> None:
+        self.solver = solver
+        self.shrinkage = shrinkage
+        self.priors = priors
+        self.n_components = n_components
+        self.store_covariance = store_covariance
+        self.tol = tol
+        self.covariance_estimator = covariance_estimator
+
+    def __sklearn_tags__(self) -> Any:
+        from sklearn.utils import TransformerTags  # type: ignore[import-untyped]
+
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags = TransformerTags(preserves_dtype=["float64", "float32"])
+        return tags
+
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Estimate means and covariance of the classes, and the directions that tell them apart.
+
+        Parameters
+        ----------
+        X : array_like (n, d)
+        y : array_like (n,)
+            Labels: integers, strings, bools or other values that have an order.
+        sample_weight : array_like (n,) or float, optional
+            Weights of the rows, at least 0; a weight counts as that many rows.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError
+            If X is sparse or a masked array, or a parameter is of another type.
+        ValueError
+            If a parameter, X, y or a weight is not as described, there are no more rows than
+            classes, or a class has no weight.
+        numpy.linalg.LinAlgError
+            If the covariance is singular and the solver is "eigen"; it is a ValueError.
+        NotImplementedError
+            For shrinkage with "svd".
+
+        Warns
+        -----
+        UserWarning
+            If the covariance within classes is singular, or the priors do not sum to 1.
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> model = fastnn.LinearDiscriminantAnalysis()
+        >>> model.fit([[0.0], [2.0], [5.0], [9.0]], [0, 0, 1, 1]).means_.ravel()
+        array([1., 7.])
+        """
+        _check_covariance(self, ("svd", "lsqr", "eigen"))
+        x = _estimator.data(X)
+        classes, labels = _estimator.encode(y, len(x))
+        if len(x) == len(classes):
+            raise ValueError(
+                "The number of samples must be more than the number of classes, but there are "
+                f"{len(x)} sample(s) of {len(classes)} class(es)"
+            )
+        components = self._checked_components(min(len(classes) - 1, x.shape[1]))
+        w = _estimator.weights(sample_weight, len(x), x.dtype)
+        self._learn(Rows(x, labels, len(classes), w), classes, components)
+        return self
+
+    def _checked_components(self, most: int) -> int:
+        if self.n_components is None:
+            return most
+        given = integer("n_components", self.n_components, 1)
+        if given > most:
+            raise ValueError(
+                f"n_components cannot be larger than {most} here, the smaller of the number of "
+                f"features and the number of classes minus 1; it is {given}"
+            )
+        return given
+
+    def _learn(self, rows: Rows, classes: Array, components: int) -> None:
+        """Derive all that is learned, and only then keep it."""
+        if rows.w is not None:
+            _stats.require_weight(np.bincount(rows.labels, rows.w, rows.c), 0.0, classes)
+        within, priors = _analysis.within(
+            rows,
+            None if self.solver == "svd" else self.priors,
+            self.shrinkage,
+            self.covariance_estimator,
+        )
+        if not np.isfinite(within.covariance).all():
+            raise ValueError("X is so large that the squares of its deviations overflow")
+        if self.solver == "svd":
+            priors = _analysis.priors_of(self.priors, within.weights)
+        solution = self._solution(rows, within, priors, components)
+        if self.solver == "svd" and self.store_covariance:
+            if self.priors is not None:
+                within, _ = _analysis.within(rows, priors, None, None)
+            solution.learned["covariance_"] = within.covariance
+        coef, intercept, learned = solution
+        if rows.c == 2:
+            coef, intercept = coef[1:] - coef[:1], intercept[1:] - intercept[:1]
+        learned |= {"coef_": coef, "intercept_": intercept}
+        learned |= {"means_": within.means, "priors_": priors}
+        for name in self._LEARNED:
+            self.__dict__.pop(name, None)
+        self.classes_, self.n_features_in_ = classes, rows.x.shape[1]
+        dtype = rows.x.dtype
+        self.__dict__.update({name: a.astype(dtype) for name, a in learned.items()})
+
+    def _solution(
+        self, rows: Rows, within: _analysis.Within, priors: Array, components: int
+    ) -> _analysis.Solution:
+        if self.solver == "svd":
+            eps = float(np.finfo(rows.x.dtype).eps)
+            return _analysis.by_whitening(within, priors, float(self.tol), components, eps)
+        if self.solver == "lsqr":
+            return _analysis.by_least_squares(within, priors)
+        total = _analysis.covariances_of(
+            rows.together(), self.shrinkage, self.covariance_estimator
+        )[0]
+        return _analysis.by_eigenvectors(within, priors, total, components)
+
+    def transform(self, X: ArrayLike) -> Any:
+        """Coordinates of the rows along the discriminants, those that tell most first.
+
+        ``(x - xbar_) scalings_`` with "svd", ``x scalings_`` with "eigen".
+
+        Parameters
+        ----------
+        X : array_like (n, d)
+
+        Returns
+        -------
+        ndarray (n, r), dtype of X and the model, or a frame if `set_output` says so
+
+        Raises
+        ------
+        ValueError
+            If the model is not fitted, or X is not such an array of finite numbers.
+        NotImplementedError
+            If the solver is "lsqr", which has no discriminants.
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> X, y = [[0.0], [2.0], [5.0], [9.0]], [0, 0, 1, 1]
+        >>> fastnn.LinearDiscriminantAnalysis().fit_transform(X, y).ravel().round(2)
+        array([-2.53, -1.26,  0.63,  3.16])
+        """
+        columns = self._n_columns()
+        x = self._rows(X)
+        _estimator.require_numbers(x)
+        w = self.scalings_[:, :columns]
+        dtype = np.result_type(x, w)
+        x = x.astype(dtype, copy=False)
+        if hasattr(self, "xbar_"):
+            x = x - self.xbar_
+        return self._delivered(_backend.dense_forward(x, w.astype(dtype, copy=False)), X)
+
+    def _n_columns(self) -> int:
+        self._require_fitted()
+        if not hasattr(self, "scalings_"):
+            raise NotImplementedError(
+                f"transform not implemented for {self.solver!r}: use solver='svd' or 'eigen'"
+            )
+        return min(len(self.explained_variance_ratio_), self.scalings_.shape[1])
+
+
+class QuadraticDiscriminantAnalysis(GaussianClassifier):
+    """Quadratic discriminant analysis: Gaussian classes, each with a covariance of its own.
+
+    ``log p(k | x) = -1/2 (x - mu_k)^T Sigma_k^-1 (x - mu_k) - 1/2 log |Sigma_k| + log P(k)`` up to
+    what all k have in common. Parameters, attributes and methods are those of scikit-learn; those
+    of `GaussianClassifier` are there too: `partial_fit`, `merge`, `forget`, `score_samples`,
+    `sample`.
+
+    Parameters
+    ----------
+    solver : {"svd", "eigen"}
+        Which of the following parameters there are: `reg_param` with "svd"; `shrinkage` and
+        `covariance_estimator` with "eigen".
+    shrinkage : "auto", float in [0, 1] or None
+        ``(1 - s) Sigma_k + s tr(Sigma_k)/d I`` for s that is given, or that Ledoit and Wolf
+        estimate for features of variance 1 ("auto").
+    priors : array_like (c,), optional
+        P(k); the classes' shares of the weights if not given.
+    reg_param : float in [0, 1]
+        ``(1 - reg_param) Sigma_k + reg_param I``.
+    store_covariance : bool
+        Whether to keep `covariance_`.
+    tol : float
+        Eigenvalues of Sigma_k up to which it is singular, which is an error.
+    covariance_estimator : object, optional
+        With ``fit(X)`` and `covariance_`, called for each class.
+
+    Attributes
+    ----------
+    classes_ : ndarray (c,)
+        The labels, sorted.
+    n_features_in_ : int
+    means_ : ndarray (c, d)
+    priors_ : ndarray (c,)
+    class_count_ : ndarray (c,)
+        Sum of the weights of each class.
+    rotations_ : list of ndarray (d, d)
+        Eigenvectors of each Sigma_k in columns; of the two signs, the largest component is
+        positive.
+    scalings_ : list of ndarray (d,)
+        Eigenvalues of each Sigma_k, the largest first.
+    covariance_ : list of ndarray (d, d)
+        Sigma_k; only with `store_covariance`.
+
+    Notes
+    -----
+    Attributes have the dtype of X, float32 or float64 (all else becomes float64). Predictions are
+    from Cholesky factors in float64 and have the same bits for a row alone and in any batch;
+    eigenvectors are LAPACK's, through NumPy.
+
+    `reg_param` and `shrinkage` also mend the covariance of a class with fewer rows than features.
+    `partial_fit`, `merge` and `forget` need sums over rows to be enough, so there must be neither
+    ``shrinkage="auto"`` nor a `covariance_estimator`; each class needs enough rows at the first
+    call.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> X, y = [[0.0], [2.0], [5.0], [9.0]], [0, 0, 1, 1]
+    >>> model = fastnn.QuadraticDiscriminantAnalysis().fit(X, y)
+    >>> model.scalings_, model.predict([[3.0]])
+    ([array([1.]), array([4.])], array([0]))
+
+    References
+    ----------
+    C. M. Bishop, Pattern Recognition and Machine Learning (2006), section 4.2. J. H. Friedman,
+    Regularized discriminant analysis, Journal of the American Statistical Association 84 (1989).
+    """
+
+    covariance = "full"
+    missing = "error"
+    rotations_: list[Array]
+    scalings_: list[Array]
+
+    def __init__(
+        self,
+        *,
+        solver: str = "svd",
+        shrinkage: str | float | None = None,
+        priors: ArrayLike | None = None,
+        reg_param: float = 0.0,
+        store_covariance: bool = False,
+        tol: float = 1e-4,
+        covariance_estimator: Any = None,
+    ) -> None:
+        self.solver = solver
+        self.shrinkage = shrinkage
+        self.priors = priors
+        self.reg_param = reg_param
+        self.store_covariance = store_covariance
+        self.tol = tol
+        self.covariance_estimator = covariance_estimator
+
+    def decision_function(self, X: ArrayLike) -> Array:
+        """Log odds (n,) of the second of two classes, else ``log p(x, k) + d/2 log(2 pi)`` (n, c).
+
+        Parameters
+        ----------
+        X : array_like (n, d)
+
+        Returns
+        -------
+        ndarray (n,) or (n, c), dtype of X: float32 or float64
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `predict` does.
+        """
+        joint = self.joint_log_likelihood(X)
+        if joint.shape[1] == 2:
+            return joint[:, 1] - joint[:, 0]
+        joint += joint.dtype.type(self.n_features_in_ / 2 * np.log(2 * np.pi))
+        return joint
+
+    def _check_parameters(self) -> None:
+        _check_covariance(self, ("svd", "eigen"))
+        number("reg_param", self.reg_param, "between 0 and 1", lambda r: 0 <= r <= 1)
+
+    def _class_priors(self, weights: Array) -> Array:
+        return _analysis.priors_of(self.priors, weights)
+
+    def _needs_rows(self) -> bool:
+        return self.shrinkage == "auto" or self.covariance_estimator is not None
+
+    def _covariances_of(
+        self, x: Array, labels: Array, classes: Array, w: Array | None
+    ) -> Array | None:
+        single = np.bincount(labels) == 1
+        if w is None and len(classes) > 1 and single.any():
+            label = classes.tolist()[single.argmax()]
+            raise ValueError(f"y has only 1 sample in class {label!r}, which has no covariance")
+        if not self._needs_rows():
+            return None
+        rows = Rows(x, labels, len(classes), w)
+        return _analysis.covariances_of(rows, self.shrinkage, self.covariance_estimator)
+
+    def _estimated(
+        self,
+        classes: Array,
+        statistics: _stats.Statistics,
+        dtype: np.dtype[Any],
+        covariances: Array | None,
+    ) -> _stats.Estimate:
+        if len(classes) < 2:
+            raise ValueError("The number of classes must be greater than 1, but there is 1 class")
+        if covariances is None:
+            covariances = self._covariances_from(statistics)
+        values, _ = _analysis.spectra(covariances)
+        factors, share = _stats.factored(covariances)
+        singular = (values <= self.tol).any(axis=1)
+        singular |= share < 8 * covariances.shape[-1] * _analysis.EPS
+        if singular.any():
+            self._refuse(classes.tolist()[singular.argmax()])
+        return _stats.Estimate(covariances, factors, np.zeros(len(classes)))
+
+    def _covariances_from(self, statistics: _stats.Statistics) -> Array:
+        if self._needs_rows():
+            raise ValueError(
+                "shrinkage='auto' and covariance_estimator need the rows themselves, which are not "
+                "kept: call fit on all of them"
+            )
+        plain = _stats.mean_over(statistics.weights, statistics.scatter)
+        if self.shrinkage:
+            return np.stack([_stats.blended(a, float(self.shrinkage)) for a in plain])
+        r = float(self.reg_param) if self.solver == "svd" else 0.0
+        return np.asarray((1 - r) * plain + r * np.eye(plain.shape[-1]))
+
+    def _refuse(self, label: Any) -> None:
+        remedy = "shrinkage" if self.solver == "eigen" else "reg_param"
+        raise np.linalg.LinAlgError(
+            f"The covariance matrix of class {label!r} is not full rank: it has too few rows, or "
+            f"features that are constant or depend on each other; a larger `{remedy}` mends that"
+        )
+
+    def _attributes(
+        self,
+        statistics: _stats.Statistics,
+        estimate: _stats.Estimate,
+        priors: Array,
+        dtype: np.dtype[Any],
+    ) -> dict[str, Any]:
+        values, vectors = _analysis.spectra(estimate.covariance)
+        shown = {
+            "means_": statistics.means.astype(dtype),
+            "priors_": priors.astype(dtype),
+            "class_count_": statistics.weights.astype(dtype),
+            "scalings_": list(values.astype(dtype)),
+            "rotations_": list(vectors.astype(dtype)),
+        }
+        if self.store_covariance:
+            shown["covariance_"] = list(estimate.covariance.astype(dtype))
+        return shown
