@@ -139,6 +139,7 @@ typedef struct {
     fnn_in x;              /* in place, or gathered */
     fnn_loss_rows loss;
     bool first; /* of its batch */
+    double alpha;
     bool by_columns; /* how the threads divide it */
     fnn_stepper *stepper; /* NULL, or what to do with the gradient, which is complete */
 } block;
@@ -334,7 +335,7 @@ static void update(const block *b, bool penalised, void *w, ptrdiff_t at, ptrdif
 {
     const fnn_dtype dt = b->s->net->dt;
     fnn_optimizer opt = b->stepper->opt;
-    opt.alpha = penalised ? opt.alpha : 0;
+    opt.alpha = penalised ? b->alpha : 0;
     void *state[2];
     for (int i = 0; i < 2; i++)
         state[i] = b->stepper->state[i] ? fnn_at_out(dt, b->stepper->state[i], at) : NULL;
@@ -478,7 +479,7 @@ static ptrdiff_t look_ahead(const fnn_scratch *s, const fnn_samples *from, ptrdi
 
 fnn_status fnn_batch(const fnn_scratch *s, const fnn_samples *from, ptrdiff_t begin, ptrdiff_t end,
                      double weight, double alpha, fnn_stepper *stepper, fnn_interrupt *interrupt,
-                     double *loss)
+                     double loss[2])
 {
     double sum = 0;
     for (ptrdiff_t i = begin; i < end; i += s->rows) {
@@ -498,13 +499,16 @@ fnn_status fnn_batch(const fnn_scratch *s, const fnn_samples *from, ptrdiff_t be
             losses += s->losses[r];
         sum += losses;
         const bool last = end - i <= s->rows;
-        if (last)
-            *loss = sum / weight + penalty(s, alpha);
-        if (stepper && last && !isfinite(*loss))
+        if (last) {
+            loss[0] = sum / weight;
+            loss[1] = penalty(s, alpha);
+        }
+        if (stepper && last && !isfinite(loss[0] + loss[1]))
             break;
         if (stepper && last)
             fnn_optimizer_advance(&stepper->opt);
         b.first = i == begin;
+        b.alpha = alpha;
         b.stepper = last ? stepper : NULL;
         b.next_rows = look_ahead(s, from, fnn_min(i + s->rows, from->count));
         fnn_run((int)fnn_min(s->parts, fnn_parts(flops)), weights_part, &b);

@@ -63,9 +63,10 @@ typedef struct {
 } fnn_interrupt;
 
 /* Loss and gradient over samples begin .. end - 1, whose weights sum to `weight`; with a stepper, one
- * step of it, unless the loss is not finite. The gradient is left in dw and db. */
+ * step of it, unless the loss is not finite. The gradient is left in dw and db; the loss is
+ * loss[0], the data's, and loss[1], the penalty for alpha. */
 fnn_status fnn_batch(const fnn_scratch *s, const fnn_samples *from, ptrdiff_t begin, ptrdiff_t end,
                      double weight, double alpha, fnn_stepper *stepper, fnn_interrupt *interrupt,
-                     double *loss);
+                     double loss[2]);
 
 #endif

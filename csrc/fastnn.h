@@ -128,17 +128,22 @@ typedef struct {
     double beta1, beta2;  /* adam: decay of the two averages; epsilon keeps the divisor positive */
     double epsilon;
     double alpha;         /* L2: alpha * w is added to the gradient */
-    /* Set by fnn_optimizer_advance: beta1^t, beta2^t, and the rate of step t, which for adam is
+    /* Set by fnn_optimizer_advance: t, beta1^t, beta2^t, and the rate of step t, which for adam is
      * learning_rate * sqrt(1 - beta2^t) / (1 - beta1^t). */
+    int64_t steps;
     double beta1_power, beta2_power, rate;
 } fnn_optimizer;
 
-/* The usual constants (adam 0.9, 0.999, 1e-8), before the first step. */
+/* The usual constants (adam 0.9, 0.999, 1e-8), before the first step; the caller may change them, and
+ * between steps learning_rate, momentum and alpha. */
 FNN_API fnn_optimizer fnn_optimizer_init(fnn_solver solver, double learning_rate, double momentum,
                                          double alpha);
 
 /* Start the next step; call it once before the fnn_update calls of that step. */
 FNN_API void fnn_optimizer_advance(fnn_optimizer *opt);
+
+/* Go on after so many steps of another training, whose state s1 and s2 are. */
+FNN_API void fnn_optimizer_resume(fnn_optimizer *opt, int64_t steps);
 
 /* w -= the step for gradient g, all contiguous, `count` elements. s1 and s2 hold the optimiser's
  * state, zero before the first step: momentum and nesterov use s1, adam both, sgd none (NULL). */
@@ -185,6 +190,24 @@ FNN_API fnn_status fnn_training_new(fnn_network *net, fnn_optimizer opt, ptrdiff
                                     fnn_training **training);
 FNN_API void fnn_training_free(fnn_training *training);
 
+/* The optimiser as it is now. Between epochs its learning rate may be changed, or the number of its
+ * steps, which the next one follows. */
+FNN_API const fnn_optimizer *fnn_training_optimizer(const fnn_training *training);
+FNN_API void fnn_training_set_learning_rate(fnn_training *training, double learning_rate);
+FNN_API void fnn_training_resume(fnn_training *training, int64_t steps);
+
+/* What it keeps of each parameter, to be read or set between epochs: which = 0 is s1 of fnn_update,
+ * 1 is s2, for w[l] (k, m) and b[l] (1, m) of all layers. FNN_ESHAPE if the solver has no such state
+ * or a shape is another one; then nothing has changed. */
+FNN_API fnn_status fnn_training_state(fnn_training *training, int which, const fnn_out *w,
+                                      const fnn_out *b);
+FNN_API fnn_status fnn_training_set_state(fnn_training *training, int which, const fnn_in *w,
+                                          const fnn_in *b);
+
+/* Whether the alpha of a batch is the optimiser's over the sum of the batch's weights, for a penalty
+ * that stands beside the sum of a data set's losses and not beside their mean. At first it is not. */
+FNN_API void fnn_training_divide_alpha(fnn_training *training, int divide);
+
 /* Keep a copy of the parameters as they are now; put the last one back. */
 FNN_API fnn_status fnn_training_keep(fnn_training *training);
 FNN_API void fnn_training_restore(fnn_training *training);
@@ -197,12 +220,13 @@ typedef int (*fnn_poll)(void *context);
 
 /* One epoch of minibatches: rows order[0], order[1], ... of x, `batch_size` a step, the last batch
  * as short as need be; batches whose weights sum to zero are skipped. *loss is the mean of the
- * batches' losses, each as it was before its step, weighted by the batches' weights. If a batch's
- * loss is not finite the epoch ends before its step and *loss is that value. After FNN_ESTOPPED
- * the parameters are those of the last whole step. poll may be NULL. */
+ * batches' losses, each as it was before its step, weighted by the batches' weights; parts is NULL or
+ * gets that of the data alone and that of the penalty alone. If a batch's loss is not finite the
+ * epoch ends before its step and *loss and parts are that batch's. After FNN_ESTOPPED the parameters
+ * are those of the last whole step. poll may be NULL. */
 FNN_API fnn_status fnn_training_epoch(fnn_training *training, fnn_in x, fnn_targets y,
                                       const int64_t *order, ptrdiff_t count, fnn_poll poll,
-                                      void *context, double *loss);
+                                      void *context, double *loss, double parts[2]);
 
 /* ---- symmetric positive definite matrices -------------------------------------------------- */
 

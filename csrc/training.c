@@ -88,8 +88,10 @@ fnn_status fnn_network_gradients(fnn_network *net, fnn_in x, fnn_targets y, doub
                           true, &s))
         return FNN_ENOMEM;
     fnn_scratch_transpose(&s);
+    double parts[2];
     status = fnn_batch(&s, &all, 0, x.rows, sum_of_weights(dt, &all, 0, x.rows), alpha, NULL,
-                       &(fnn_interrupt){ 0 }, loss);
+                       &(fnn_interrupt){ 0 }, parts);
+    *loss = parts[0] + parts[1];
     for (ptrdiff_t l = 0; l < net->layers; l++) {
         const fnn_layer *at = &net->layer[l];
         if (alpha > 0)
@@ -108,6 +110,7 @@ struct fnn_training {
     const fnn_kernels *kn; /* NULL before the first epoch; then for all, as the state lies in panels */
     fnn_stepper stepper;
     ptrdiff_t batch_size;
+    bool divide_alpha;
     void *kept; /* NULL, or panels and biases, as the state has them */
 };
 
@@ -116,6 +119,11 @@ static const fnn_kernels *set_of(fnn_training *t)
     if (!t->kn)
         t->kn = fnn_kernels_for(t->net->dt);
     return t->kn;
+}
+
+static int states_of(fnn_solver solver)
+{
+    return solver == FNN_ADAM ? 2 : solver == FNN_SGD ? 0 : 1;
 }
 
 fnn_status fnn_training_new(fnn_network *net, fnn_optimizer opt, ptrdiff_t batch_size,
@@ -127,11 +135,10 @@ fnn_status fnn_training_new(fnn_network *net, fnn_optimizer opt, ptrdiff_t batch
     if (!t)
         return FNN_ENOMEM;
     *t = (fnn_training){ .net = net, .stepper.opt = opt, .batch_size = batch_size };
-    const int states = opt.solver == FNN_ADAM ? 2 : opt.solver == FNN_SGD ? 0 : 1;
     size_t bytes = 0;
     bool ok = fnn_network_make_panels(net)
            && fnn_reserve(&bytes, net->dt, 1, net->panels_size + net->biases);
-    for (int i = 0; ok && i < states; i++) {
+    for (int i = 0; ok && i < states_of(opt.solver); i++) {
         t->stepper.state[i] = fnn_alloc(bytes);
         ok = t->stepper.state[i] != NULL;
     }
@@ -151,6 +158,76 @@ void fnn_training_free(fnn_training *t)
     fnn_free(t->stepper.state[0]);
     fnn_free(t->stepper.state[1]);
     fnn_free(t);
+}
+
+const fnn_optimizer *fnn_training_optimizer(const fnn_training *t) { return &t->stepper.opt; }
+
+void fnn_training_set_learning_rate(fnn_training *t, double learning_rate)
+{
+    t->stepper.opt.learning_rate = learning_rate;
+}
+
+void fnn_training_resume(fnn_training *t, int64_t steps)
+{
+    fnn_optimizer_resume(&t->stepper.opt, steps);
+}
+
+void fnn_training_divide_alpha(fnn_training *t, int divide) { t->divide_alpha = divide; }
+
+/* Whether there is state number `which`, and layer l's part of it has the shapes of w and b. */
+static fnn_status check_layer_state(fnn_training *t, int which, ptrdiff_t l, fnn_in w, fnn_in b)
+{
+    const fnn_layer *at = &t->net->layer[l];
+    if (!set_of(t))
+        return FNN_EISA;
+    const bool fits = which >= 0 && which < states_of(t->stepper.opt.solver)
+                   && fnn_has_shape(w, at->k, at->m) && fnn_has_shape(b, 1, at->m);
+    return fits ? FNN_OK : FNN_ESHAPE;
+}
+
+/* Where the state of layer l's weights is, and that of its biases, as one row. */
+static void *state_of_weights(const fnn_training *t, int which, ptrdiff_t l)
+{
+    const fnn_network *net = t->net;
+    return fnn_at_out(net->dt, t->stepper.state[which], net->layer[l].panels);
+}
+static fnn_out state_of_biases(const fnn_training *t, int which, ptrdiff_t l)
+{
+    const fnn_network *net = t->net;
+    const fnn_layer *at = &net->layer[l];
+    void *row = fnn_at_out(net->dt, t->stepper.state[which], net->panels_size + at->biases);
+    return (fnn_out){ row, 1, at->m, at->ld, 1 };
+}
+
+fnn_status fnn_training_state(fnn_training *t, int which, const fnn_out *w, const fnn_out *b)
+{
+    const fnn_network *net = t->net;
+    for (ptrdiff_t l = 0; l < net->layers; l++) {
+        const fnn_in w_l = fnn_as_in(w[l]), b_l = fnn_as_in(b[l]);
+        const fnn_status status = check_layer_state(t, which, l, w_l, b_l);
+        if (status)
+            return status;
+    }
+    for (ptrdiff_t l = 0; l < net->layers; l++) {
+        fnn_panels_unpack(t->kn, net->dt, state_of_weights(t, which, l), w[l]);
+        fnn_copy(net->dt, fnn_as_in(state_of_biases(t, which, l)), b[l]);
+    }
+    return FNN_OK;
+}
+
+fnn_status fnn_training_set_state(fnn_training *t, int which, const fnn_in *w, const fnn_in *b)
+{
+    const fnn_network *net = t->net;
+    for (ptrdiff_t l = 0; l < net->layers; l++) {
+        const fnn_status status = check_layer_state(t, which, l, w[l], b[l]);
+        if (status)
+            return status;
+    }
+    for (ptrdiff_t l = 0; l < net->layers; l++) {
+        fnn_panels_pack(t->kn, net->dt, w[l], state_of_weights(t, which, l));
+        fnn_copy(net->dt, b[l], state_of_biases(t, which, l));
+    }
+    return FNN_OK;
 }
 
 /* Copy the biases to where they lie together, or back. */
@@ -213,33 +290,39 @@ int fnn_training_all_finite(const fnn_training *t)
 
 /* The panels are where the weights are during an epoch. */
 static fnn_status steps(fnn_training *t, const fnn_scratch *s, const fnn_samples *all,
-                        fnn_interrupt *interrupt, double *loss)
+                        fnn_interrupt *interrupt, double *loss, double parts[2])
 {
     const fnn_dtype dt = t->net->dt;
     const ptrdiff_t batch_size = fnn_min(t->batch_size, all->count);
-    const double total = sum_of_weights(dt, all, 0, all->count);
-    *loss = 0;
+    const double total = sum_of_weights(dt, all, 0, all->count), alpha = t->stepper.opt.alpha;
+    *loss = parts[0] = parts[1] = 0;
     for (ptrdiff_t begin = 0, end; begin < all->count; begin = end) {
         end = begin + fnn_min(batch_size, all->count - begin);
         const double weight = sum_of_weights(dt, all, begin, end);
         if (!(weight > 0))
             continue;
-        double batch_loss;
-        const fnn_status status = fnn_batch(s, all, begin, end, weight, t->stepper.opt.alpha,
-                                            &t->stepper, interrupt, &batch_loss);
+        double of_batch[2];
+        const fnn_status status =
+            fnn_batch(s, all, begin, end, weight, t->divide_alpha ? alpha / weight : alpha,
+                      &t->stepper, interrupt, of_batch);
         if (status)
             return status;
+        const double batch_loss = of_batch[0] + of_batch[1];
         if (!isfinite(batch_loss)) {
             *loss = batch_loss;
+            memcpy(parts, of_batch, sizeof of_batch);
             break;
         }
         *loss += batch_loss * weight / total;
+        for (int i = 0; i < 2; i++)
+            parts[i] += of_batch[i] * weight / total;
     }
     return FNN_OK;
 }
 
 fnn_status fnn_training_epoch(fnn_training *t, fnn_in x, fnn_targets y, const int64_t *order,
-                              ptrdiff_t count, fnn_poll ask, void *context, double *loss)
+                              ptrdiff_t count, fnn_poll ask, void *context, double *loss,
+                              double parts[2])
 {
     fnn_network *net = t->net;
     const fnn_kernels *kn = set_of(t);
@@ -256,7 +339,9 @@ fnn_status fnn_training_epoch(fnn_training *t, fnn_in x, fnn_targets y, const in
         return FNN_ENOMEM;
     fnn_network_change_panels(net, kn);
     fnn_scratch_transpose(&s);
-    status = steps(t, &s, &all, &(fnn_interrupt){ .ask = ask, .context = context }, loss);
+    double unwanted[2];
+    status = steps(t, &s, &all, &(fnn_interrupt){ .ask = ask, .context = context }, loss,
+                   parts ? parts : unwanted);
     fnn_network_changed_panels(net, kn);
     fnn_workspace_give(&net->workspace, s.memory);
     return status;

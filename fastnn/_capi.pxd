@@ -68,7 +68,8 @@ cdef extern from "fastnn.h" nogil:
         const void *weights
 
     ctypedef struct fnn_optimizer:
-        pass
+        double learning_rate, beta1, beta2, epsilon
+        int64_t steps
 
     ctypedef struct fnn_network:
         pass
@@ -118,12 +119,20 @@ cdef extern from "fastnn.h" nogil:
     fnn_status fnn_training_new(fnn_network *net, fnn_optimizer opt, Py_ssize_t batch_size,
                                 fnn_training **training)
     void fnn_training_free(fnn_training *training)
+    const fnn_optimizer *fnn_training_optimizer(const fnn_training *training)
+    void fnn_training_set_learning_rate(fnn_training *training, double learning_rate)
+    void fnn_training_resume(fnn_training *training, int64_t steps)
+    fnn_status fnn_training_state(fnn_training *training, int which, const fnn_out *w,
+                                  const fnn_out *b)
+    fnn_status fnn_training_set_state(fnn_training *training, int which, const fnn_in *w,
+                                      const fnn_in *b)
+    void fnn_training_divide_alpha(fnn_training *training, int divide)
     fnn_status fnn_training_keep(fnn_training *training)
     void fnn_training_restore(fnn_training *training)
     int fnn_training_all_finite(const fnn_training *training)
     fnn_status fnn_training_epoch(fnn_training *training, fnn_in x, fnn_targets y,
                                   const int64_t *order, Py_ssize_t count, fnn_poll poll,
-                                  void *context, double *loss)
+                                  void *context, double *loss, double *parts)
 
     fnn_status fnn_cholesky(Py_ssize_t d, double *a, Py_ssize_t *pivot)
     fnn_status fnn_cholesky_solve(Py_ssize_t d, const double *l, Py_ssize_t t, double *b)

@@ -24,6 +24,8 @@ from ._check import (
 )
 
 SOLVERS = ("sgd", "momentum", "nesterov", "adam", "lbfgs")
+# How many arrays the optimiser keeps for a parameter.
+STATES = {"sgd": 0, "momentum": 1, "nesterov": 1, "adam": 2}
 LOSSES = {
     "softmax": "softmax_cross_entropy",
     "sigmoid": "sigmoid_cross_entropy",
@@ -100,6 +102,28 @@ def number(name: str, value: Any, wanted: str, valid: Callable[[float], bool]) -
     if not (math.isfinite(checked) and valid(checked)):
         raise ValueError(f"{name} is {checked}: it must be {wanted}")
     return checked
+
+
+def optimizer_state(
+    state: Any, n_states: int, sizes: tuple[int, ...], dtype: np.dtype[Any]
+) -> tuple[int, list[list[Array]]]:
+    """Return the steps and the arrays of an optimiser's state, each [W_1, b_1, W_2, b_2, ...]."""
+    steps = integer("steps", state["steps"], 0)
+    if len(state["states"]) != n_states:
+        raise ValueError(f"{len(state['states'])} states given, expected {n_states}")
+    shapes = [shape for k, m in zip(sizes, sizes[1:]) for shape in ((k, m), (m,))]
+    states = []
+    for s, arrays in enumerate(state["states"]):
+        if len(arrays) != len(shapes):
+            raise ValueError(f"states[{s}]: {len(arrays)} arrays given, expected {len(shapes)}")
+        checked = [array(f"states[{s}][{i}]", a, np.ndim(a)) for i, a in enumerate(arrays)]
+        for i, (a, shape) in enumerate(zip(checked, shapes)):
+            if a.dtype != dtype:
+                raise TypeError(f"states[{s}][{i}] is {a.dtype} but the network is {dtype}")
+            if a.shape != shape:
+                raise ValueError(f"states[{s}][{i}] has shape {a.shape}, expected {shape}")
+        states.append(checked)
+    return steps, states
 
 
 def generator(rng: Any) -> np.random.Generator:

@@ -83,15 +83,32 @@ class NetworkEngine:
         self, x: _Array, y: _Array, alpha: float, sample_weight: _Array | None
     ) -> tuple[float, list[tuple[_Array, _Array]]]: ...
     def training(
-        self, solver: str, learning_rate: float, momentum: float, alpha: float, batch_size: int
+        self,
+        solver: str,
+        learning_rate: float,
+        momentum: float,
+        alpha: float,
+        batch_size: int,
+        *,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        per_batch_alpha: bool = False,
     ) -> Training: ...
 
 @disjoint_base
 class Training:
+    learning_rate: float
+    @property
+    def steps(self) -> int: ...
+    def state(self) -> dict[str, Any]: ...
+    def set_state(self, state: dict[str, Any]) -> None: ...
     def keep(self) -> None: ...
     def restore(self) -> None: ...
     def all_finite(self) -> bool: ...
-    def epoch(self, x: _Array, y: _Array, order: _Array, sample_weight: _Array | None) -> float: ...
+    def epoch(
+        self, x: _Array, y: _Array, order: _Array, sample_weight: _Array | None
+    ) -> tuple[float, float]: ...
 
 # The parts of Gaussian and linear models; arguments are checked by the callers.
 

@@ -188,15 +188,22 @@ cdef class NetworkEngine:
         return targets_view(None, y, sample_weight)
 
     def training(self, str solver, double learning_rate, double momentum, double alpha,
-                 Py_ssize_t batch_size):
-        """Start a training with a fresh optimiser."""
+                 Py_ssize_t batch_size, *, double beta_1=0.9, double beta_2=0.999,
+                 double epsilon=1e-8, bint per_batch_alpha=False):
+        """Start a training with a fresh optimiser.
+
+        With per_batch_alpha the penalty of a minibatch is alpha / (2 * sum of its weights) sum W^2.
+        """
         cdef Training training = Training.__new__(Training)
         training.engine = self
+        training.states = _rules.STATES[solver]
         cdef fnn_optimizer opt = fnn_optimizer_init(_SOLVERS[solver], learning_rate, momentum,
                                                     alpha)
+        opt.beta1, opt.beta2, opt.epsilon = beta_1, beta_2, epsilon
         cdef fnn_status status = fnn_training_new(self.net, opt, batch_size, &training.training)
         if status != FNN_OK:
             failed(status, "Network.train")
+        fnn_training_divide_alpha(training.training, per_batch_alpha)
         return training
 
 
@@ -205,9 +212,63 @@ cdef class Training:
 
     cdef fnn_training *training
     cdef NetworkEngine engine
+    cdef int states
 
     def __dealloc__(self):
         fnn_training_free(self.training)
+
+    @property
+    def learning_rate(self):
+        """The rate of the next step; may be set between epochs."""
+        return fnn_training_optimizer(self.training).learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, double value):
+        fnn_training_set_learning_rate(self.training, value)
+
+    @property
+    def steps(self):
+        """How many steps the optimiser has taken, t of Adam."""
+        return fnn_training_optimizer(self.training).steps
+
+    cdef fnn_status move_state(self, int which, list arrays, bint out) except *:
+        """Copy one state, as [W_1, b_1, W_2, b_2, ...], to the arrays, or from them."""
+        cdef Py_ssize_t layers = self.engine.layers
+        cdef fnn_out *to = <fnn_out *>PyMem_Malloc(2 * layers * sizeof(fnn_out))
+        cdef fnn_in *source = <fnn_in *>PyMem_Malloc(2 * layers * sizeof(fnn_in))
+        cdef fnn_status status = FNN_ENOMEM
+        if to != NULL and source != NULL:
+            for i in range(2 * layers):
+                to[i % 2 * layers + i // 2] = view(arrays[i])
+                source[i % 2 * layers + i // 2] = view_in(arrays[i])
+            if out:
+                status = fnn_training_state(self.training, which, to, to + layers)
+            else:
+                status = fnn_training_set_state(self.training, which, source, source + layers)
+        PyMem_Free(to)
+        PyMem_Free(source)
+        if status != FNN_OK:
+            failed(status, "Network.train")
+        return status
+
+    def state(self):
+        """What the optimiser keeps, copied: "steps", and "states", [W_1, b_1, ...] each."""
+        cdef tuple sizes = self.engine.sizes
+        cdef int typenum = self.engine.typenum
+        states = [[a for k, m in zip(sizes, sizes[1:])
+                   for a in (empty(k, m, typenum), empty_row(m, typenum))]
+                  for _ in range(self.states)]
+        for which in range(self.states):
+            self.move_state(which, states[which], True)
+        return {"steps": self.steps, "states": states}
+
+    def set_state(self, state):
+        """Go on from what `state` returned, of any training of this solver and these sizes."""
+        steps, states = _rules.optimizer_state(
+            state, self.states, self.engine.sizes, cnp.PyArray_DescrFromType(self.engine.typenum))
+        for which in range(self.states):
+            self.move_state(which, states[which], False)
+        fnn_training_resume(self.training, steps)
 
     def keep(self):
         """Keep a copy of the parameters as they are now."""
@@ -225,8 +286,9 @@ cdef class Training:
 
     def epoch(self, cnp.ndarray x not None, cnp.ndarray y not None, cnp.ndarray order not None,
               sample_weight):
-        """Step through the minibatches; return their mean loss, or the first that is not finite.
+        """Step through the minibatches; return the means of their losses and penalties.
 
+        If the two of a minibatch make no finite loss, they are returned, and its step is not taken.
         Holds no lock of Python, but lets signal handlers run now and then.
         """
         cdef fnn_in x_view = view_in(x)
@@ -235,12 +297,13 @@ cdef class Training:
         cdef const int64_t *rows = <const int64_t *>cnp.PyArray_DATA(order)
         cdef Py_ssize_t count = cnp.PyArray_SIZE(order)
         cdef double loss = 0
+        cdef double[2] parts
         cdef fnn_status status
         with nogil:
             status = fnn_training_epoch(self.training, x_view, y_view, rows, count, poll_signals,
-                                        NULL, &loss)
+                                        NULL, &loss, parts)
         if status == FNN_ESTOPPED:
             propagate()
         if status != FNN_OK:
             failed(status, "Network.train")
-        return loss
+        return parts[0], parts[1]

@@ -394,7 +394,8 @@ class Network(NetworkCall):
             training = self._engine.training(*options)
             for epoch, order in zip(range(epochs), orders):
                 training.keep()
-                loss = training.epoch(x, y, order, sample_weight)
+                data_loss, penalty = training.epoch(x, y, order, sample_weight)
+                loss = data_loss + penalty
                 _keep_finite(training, epoch, loss)
                 losses.append(loss)
                 if stops(epoch, loss):

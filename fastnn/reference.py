@@ -209,20 +209,14 @@ def _nesterov(p: Array, g: Array, state: list[Array], h: dict[str, float]) -> No
 
 def _adam(p: Array, g: Array, state: list[Array], h: dict[str, float]) -> None:
     m, v = state
-    b1, b2, eps, t = 0.9, 0.999, 1e-8, h["step"]
+    b1, b2, eps, t = h["beta_1"], h["beta_2"], h["epsilon"], h["step"]
     m[...] = b1 * m + (1 - b1) * g
     v[...] = b2 * v + (1 - b2) * g**2
     rate = h["learning_rate"] * (1 - b2**t) ** 0.5 / (1 - b1**t)
     p -= rate * m / (np.sqrt(v) + eps)
 
 
-# The update of each solver and the number of arrays that it keeps for a parameter.
-_SOLVER = {
-    "sgd": (_sgd, 0),
-    "momentum": (_momentum, 1),
-    "nesterov": (_nesterov, 1),
-    "adam": (_adam, 2),
-}
+_UPDATE = {"sgd": _sgd, "momentum": _momentum, "nesterov": _nesterov, "adam": _adam}
 
 
 def _read_only(a: Array) -> Array:
@@ -288,49 +282,100 @@ class NetworkEngine:
         return self._layers(x, self._output)[1:]
 
     @quiet
-    def gradients(
+    def terms(
         self, x: Array, y: Array, alpha: float, sample_weight: Array | None
-    ) -> tuple[float, list[tuple[Array, Array]]]:
-        """Mean loss + alpha/2 sum W^2, and its gradient (dW, db) of each layer."""
+    ) -> tuple[float, float, list[tuple[Array, Array]]]:
+        """Mean loss, alpha/2 sum W^2, and the gradient (dW, db) of their sum by each layer."""
         *a, z = self._layers(x, "identity")
         loss, delta = mean_loss(self._loss, z, y, sample_weight)
-        gradients = []
+        squares, gradients = 0.0, []
         for layer in reversed(range(len(self._weights))):
             w = self._weights[layer]
             dw = a[layer].T @ delta
             if alpha:
                 dw += alpha * w
-                loss += 0.5 * alpha * float((w.astype(np.float64) ** 2).sum())
+                squares += float((w.astype(np.float64) ** 2).sum())
             gradients.append((dw, delta.sum(axis=0)))
             if layer:
                 delta = DELTA[self._hidden[layer - 1]](a[layer], delta @ w.T)
-        return loss, gradients[::-1]
+        return loss, 0.5 * alpha * squares, gradients[::-1]
+
+    def gradients(
+        self, x: Array, y: Array, alpha: float, sample_weight: Array | None
+    ) -> tuple[float, list[tuple[Array, Array]]]:
+        """Mean loss + alpha/2 sum W^2, and its gradient (dW, db) of each layer."""
+        loss, penalty, gradients = self.terms(x, y, alpha, sample_weight)
+        return loss + penalty, gradients
 
     def training(
-        self, solver: str, learning_rate: float, momentum: float, alpha: float, batch_size: int
-    ) -> _Training:
-        """Start a training with a fresh optimiser."""
-        return _Training(self, solver, learning_rate, momentum, alpha, batch_size)
+        self,
+        solver: str,
+        learning_rate: float,
+        momentum: float,
+        alpha: float,
+        batch_size: int,
+        *,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        per_batch_alpha: bool = False,
+    ) -> Training:
+        """Start a training with a fresh optimiser.
+
+        With per_batch_alpha the penalty of a minibatch is alpha / (2 * sum of its weights) sum W^2.
+        """
+        hyper = {"learning_rate": learning_rate, "momentum": momentum, "step": 0}
+        hyper |= {"beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon}
+        return Training(self, solver, hyper, alpha, batch_size, per_batch_alpha)
 
 
-class _Training:
+class Training:
     """The optimiser's state and the loop over minibatches."""
 
     def __init__(
         self,
         engine: NetworkEngine,
         solver: str,
-        learning_rate: float,
-        momentum: float,
+        hyper: dict[str, float],
         alpha: float,
         batch_size: int,
+        per_batch_alpha: bool,
     ) -> None:
         self._engine, self._alpha, self._batch_size = engine, alpha, batch_size
-        self._update, n_state = _SOLVER[solver]
-        self._hyper = {"learning_rate": learning_rate, "momentum": momentum, "step": 0}
+        self._update, self._hyper = _UPDATE[solver], hyper
+        self._per_batch_alpha = per_batch_alpha
         pairs = zip(engine.weights(), engine.biases())
         self._parameters = [p for pair in pairs for p in pair]
-        self._state = [[np.zeros_like(p) for _ in range(n_state)] for p in self._parameters]
+        n_states = _check_network.STATES[solver]
+        self._states = [[np.zeros_like(p) for p in self._parameters] for _ in range(n_states)]
+
+    @property
+    def learning_rate(self) -> float:
+        """The rate of the next step; may be set between epochs."""
+        return self._hyper["learning_rate"]
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        self._hyper["learning_rate"] = value
+
+    @property
+    def steps(self) -> int:
+        """How many steps the optimiser has taken, t of Adam."""
+        return int(self._hyper["step"])
+
+    def state(self) -> dict[str, Any]:
+        """What the optimiser keeps, copied: "steps", and "states", [W_1, b_1, ...] each."""
+        return {"steps": self.steps, "states": [[a.copy() for a in s] for s in self._states]}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` returned, of any training of this solver and these sizes."""
+        weights = self._parameters[::2]
+        sizes = (*(len(w) for w in weights), weights[-1].shape[1])
+        steps, states = _check_network.optimizer_state(
+            state, len(self._states), sizes, weights[0].dtype
+        )
+        self._states = [[a.copy() for a in arrays] for arrays in states]
+        self._hyper["step"] = steps
 
     def keep(self) -> None:
         """Keep a copy of the parameters as they are now."""
@@ -349,22 +394,29 @@ class _Training:
     def _step(self, gradients: list[tuple[Array, Array]]) -> None:
         self._hyper["step"] += 1
         flat = (g for pair in gradients for g in pair)
-        for p, g, state in zip(self._parameters, flat, self._state):
+        for p, g, *state in zip(self._parameters, flat, *self._states):
             self._update(p, g, state, self._hyper)
 
-    def epoch(self, x: Array, y: Array, order: Array, sample_weight: Array | None) -> float:
-        """Step through the minibatches; return their mean loss, or the first that is not finite."""
-        total, weighted_loss = 0.0, 0.0
+    def epoch(
+        self, x: Array, y: Array, order: Array, sample_weight: Array | None
+    ) -> tuple[float, float]:
+        """Step through the minibatches; return the means of their losses and penalties.
+
+        If the two of a minibatch make no finite loss, they are returned, and its step is not taken.
+        """
+        total, data_loss, all_penalties = 0.0, 0.0, 0.0
         for start in range(0, len(order), self._batch_size):
             rows = order[start : start + self._batch_size]
             w = None if sample_weight is None else sample_weight[rows]
-            batch_weight = len(rows) if w is None else float(w.sum(dtype=np.float64))
-            if batch_weight == 0:
+            weight = float(len(rows)) if w is None else float(w.sum(dtype=np.float64))
+            if weight == 0:
                 continue
-            loss, gradients = self._engine.gradients(x[rows], y[rows], self._alpha, w)
-            if not np.isfinite(loss):
-                return loss
+            alpha = self._alpha / weight if self._per_batch_alpha else self._alpha
+            loss, penalty, gradients = self._engine.terms(x[rows], y[rows], alpha, w)
+            if not np.isfinite(loss + penalty):
+                return loss, penalty
             self._step(gradients)
-            weighted_loss += batch_weight * loss
-            total += batch_weight
-        return weighted_loss / total
+            data_loss += weight * loss
+            all_penalties += weight * penalty
+            total += weight
+        return data_loss / total, all_penalties / total

@@ -84,7 +84,8 @@ static bool is_refused(fnn_isa isa)
         && fnn_network_forward(net, in, out) == FNN_EISA
         && fnn_network_activations(net, in, &out) == FNN_EISA
         && fnn_network_gradients(net, in, y, 0, &flops, &out, &out) == FNN_EISA
-        && fnn_training_epoch(training, in, y, (int64_t[]){ 0 }, 1, NULL, NULL, &flops) == FNN_EISA
+        && fnn_training_epoch(training, in, y, (int64_t[]){ 0 }, 1, NULL, NULL, &flops, NULL)
+               == FNN_EISA
         && fnn_fma_burst(FNN_F64, 1, &flops) == FNN_EISA && models_refused();
     fnn_training_free(training);
     fnn_network_free(net);

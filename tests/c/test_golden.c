@@ -176,8 +176,8 @@ static void train(digest *d, const design *of, fnn_solver solver, ptrdiff_t batc
     CHECK(fnn_training_new(net, opt, batch_size, &training) == FNN_OK, "training");
     for (int epoch = 0; epoch < 2; epoch++) {
         double value = 0;
-        CHECK(fnn_training_epoch(training, in(x), targets, order, N, NULL, NULL, &value) == FNN_OK,
-              "epoch");
+        CHECK(fnn_training_epoch(training, in(x), targets, order, N, NULL, NULL, &value, NULL)
+              == FNN_OK, "epoch");
         absorb(d, &value, sizeof value);
     }
     fnn_network_refresh(net);

@@ -107,7 +107,7 @@ static fnn_status call_gradients(state *s)
 static fnn_status call_epoch(state *s)
 {
     return fnn_training_epoch(s->training, fnn_as_in(s->x.v), (fnn_targets){ .labels = s->labels },
-                              s->order, ROWS, NULL, NULL, &s->loss);
+                              s->order, ROWS, NULL, NULL, &s->loss, NULL);
 }
 static fnn_status call_network_new(state *s)
 {

@@ -269,7 +269,7 @@ static void try_epochs(const variant *v, const design *d, fnn_solver solver, ptr
         double loss = 0;
         new_order(order, epoch + 1);
         CHECK(fnn_training_epoch(training, fnn_as_in(b.x.v), b.targets, order, ROWS, NULL, NULL,
-                                 &loss)
+                                 &loss, NULL)
               == FNN_OK, "epoch");
         const double mean = epoch_in_steps(v, net[1], d, &b, batch_size, order, &opt, state);
         CHECK(loss == mean, "solver %d: loss %.17g, by steps %.17g", solver, loss, mean);

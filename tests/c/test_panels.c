@@ -302,8 +302,8 @@ static void test_first_use_after_training_with_another_set(const variant *v)
             fnn_network_release(net);
             must(fnn_training_new(net, fnn_optimizer_init(FNN_ADAM, 0.01, 0, 0), 2, &training)
                  == FNN_OK, "fnn_training_new");
-            CHECK(fnn_training_epoch(training, freeze(&x), targets, order, 2, NULL, NULL, &loss)
-                  == FNN_OK, "epoch");
+            CHECK(fnn_training_epoch(training, freeze(&x), targets, order, 2, NULL, NULL, &loss,
+                                     NULL) == FNN_OK, "epoch");
             fnn_set_isa((fnn_isa)isa);
             pthread_barrier_init(&all, NULL, THREADS);
             for (int t = 0; t < THREADS; t++) {
@@ -346,7 +346,7 @@ static void train(const variant *v, fnn_training *training, ptrdiff_t count, fnn
     for (ptrdiff_t i = 0; i < count; i++)
         order[i] = next_index(&state, SAMPLES);
     CHECK(fnn_training_epoch(training, freeze(&x), (fnn_targets){ .labels = labels }, order, count,
-                             poll, context, &loss) == FNN_OK, "epoch");
+                             poll, context, &loss, NULL) == FNN_OK, "epoch");
     free_matrices();
 }
 

@@ -69,7 +69,8 @@ static void *compute(void *work_)
     fnn_training *training = NULL;
     keep(w, fnn_training_new(own, fnn_optimizer_init(FNN_ADAM, 0.01, 0, 0), 8, &training));
     for (int epoch = 0; training && epoch < 3; epoch++)
-        keep(w, fnn_training_epoch(training, x_in, y, order, ROWS, NULL, NULL, &w->epoch_loss));
+        keep(w, fnn_training_epoch(training, x_in, y, order, ROWS, NULL, NULL, &w->epoch_loss,
+                                   NULL));
     keep(w, fnn_network_forward(own, x_in, rows_of(w->trained, 3)));
     fnn_training_free(training);
     fnn_network_free(own);

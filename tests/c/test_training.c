@@ -2,6 +2,7 @@
 #include "naive.h"
 #include "suites.h"
 
+#include <float.h>
 #include <time.h>
 
 enum { ROWS = 40, MANY = 515 };
@@ -17,7 +18,7 @@ typedef struct {
     fnn_in x_in;
     int64_t labels[MANY], order[MANY];
     fnn_targets y;
-    double loss;
+    double loss, parts[2];
 } run;
 
 static void start(run *r, const variant *v, ptrdiff_t batch_size)
@@ -47,7 +48,8 @@ static void finish(run *r)
 
 static fnn_status epoch(run *r, ptrdiff_t count, fnn_poll poll, void *context)
 {
-    return fnn_training_epoch(r->training, r->x_in, r->y, r->order, count, poll, context, &r->loss);
+    return fnn_training_epoch(r->training, r->x_in, r->y, r->order, count, poll, context, &r->loss,
+                              r->parts);
 }
 
 static bool same_networks(const run *a, const run *b)
@@ -106,6 +108,130 @@ static void test_poll_in_batch(const variant *v)
     CHECK(same_networks(&stopped, &untouched), "no step was taken");
     finish(&stopped);
     finish(&untouched);
+}
+
+/* What a training keeps, as arrays. */
+typedef struct { matrix w[2], b[2]; } parameters;
+
+static parameters new_parameters(fnn_dtype dt)
+{
+    return (parameters){ { new_matrix(dt, 4, 9, PADDED), new_matrix(dt, 9, 3, TRANSPOSED) },
+                         { new_matrix(dt, 1, 9, PADDED), new_matrix(dt, 1, 3, TRANSPOSED) } };
+}
+
+static void copy_network(const run *from, const run *to)
+{
+    for (int l = 0; l < small.layers; l++) {
+        fnn_copy(from->dt, fnn_as_in(fnn_network_weight(from->net, l)),
+                 fnn_network_weight(to->net, l));
+        fnn_copy(from->dt, fnn_as_in(fnn_network_bias(from->net, l)), fnn_network_bias(to->net, l));
+    }
+}
+
+/* Move what `from` has learned and keeps to `to`, by way of arrays. */
+static void continue_in(const variant *v, const run *from, const run *to)
+{
+    copy_network(from, to);
+    fnn_training_resume(to->training, fnn_training_optimizer(from->training)->steps);
+    for (int which = 0; which < 2; which++) {
+        const parameters p = new_parameters(v->dt);
+        const fnn_out w[] = { p.w[0].v, p.w[1].v }, b[] = { p.b[0].v, p.b[1].v };
+        const fnn_in w_in[] = { fnn_as_in(w[0]), fnn_as_in(w[1]) };
+        const fnn_in b_in[] = { fnn_as_in(b[0]), fnn_as_in(b[1]) };
+        CHECK(fnn_training_state(from->training, which, w, b) == FNN_OK, "state");
+        CHECK(fnn_training_set_state(to->training, which, w_in, b_in) == FNN_OK, "set state");
+        for (int i = 0; i < 2; i++)
+            CHECK(padding_intact(&p.w[i]) && padding_intact(&p.b[i]), "wrote beside the state");
+    }
+}
+
+/* An epoch is the same whether its optimiser has been there all along or came by way of arrays. */
+static void test_state(const variant *v)
+{
+    run whole, first, second, fresh;
+    run *const all[] = { &whole, &first, &second, &fresh };
+    for (int i = 0; i < 4; i++)
+        start(all[i], v, 16);
+    CHECK(epoch(&whole, ROWS, NULL, NULL) == FNN_OK && epoch(&first, ROWS, NULL, NULL) == FNN_OK,
+          "first epoch");
+    CHECK(fnn_training_optimizer(whole.training)->steps == 3, "three batches, three steps");
+    continue_in(v, &first, &second);
+    copy_network(&first, &fresh);
+    for (int i = 0; i < 4; i++)
+        CHECK(i == 1 || epoch(all[i], ROWS, NULL, NULL) == FNN_OK, "second epoch");
+    CHECK(same_networks(&whole, &second) && whole.loss == second.loss, "went on elsewhere");
+    CHECK(!same_networks(&whole, &fresh), "without a state it is another epoch");
+    CHECK(fnn_training_optimizer(second.training)->steps == 6, "six steps");
+
+    const parameters p = new_parameters(v->dt);
+    const fnn_out w[] = { p.w[0].v, p.w[1].v }, b[] = { p.b[0].v, p.b[1].v };
+    const fnn_in w_in[] = { fnn_as_in(w[0]), fnn_as_in(w[1]) };
+    const fnn_in wrong[] = { fnn_as_in(b[0]), fnn_as_in(w[1]) };
+    CHECK(fnn_training_state(whole.training, 2, w, b) == FNN_ESHAPE, "adam has two");
+    CHECK(fnn_training_state(whole.training, -1, w, b) == FNN_ESHAPE, "a negative number");
+    CHECK(fnn_training_set_state(whole.training, 0, w_in, wrong) == FNN_ESHAPE, "biases of weights");
+    CHECK(fnn_training_set_state(whole.training, 1, wrong, wrong) == FNN_ESHAPE, "a row of weights");
+    for (int i = 0; i < 4; i++)
+        finish(all[i]);
+}
+
+/* Steps that are so many that the powers have come to rest cost no more, and give a finite rate. */
+static void test_many_steps(const variant *v)
+{
+    (void)v;
+    fnn_optimizer opt = fnn_optimizer_init(FNN_ADAM, 0.5, 0, 0);
+    fnn_optimizer_resume(&opt, INT64_MAX - 1);
+    fnn_optimizer_advance(&opt);
+    CHECK(opt.rate == 0.5 && opt.steps == INT64_MAX, "rate %g", opt.rate);
+    fnn_optimizer stepped = fnn_optimizer_init(FNN_ADAM, 0.5, 0, 0);
+    for (int t = 0; t < 777; t++)
+        fnn_optimizer_advance(&stepped);
+    fnn_optimizer_resume(&opt, 777);
+    CHECK(opt.beta1_power == stepped.beta1_power && opt.beta2_power == stepped.beta2_power
+          && opt.steps == stepped.steps, "resumed and stepped");
+}
+
+/* A learning rate that is set counts from the next step on. */
+static void test_learning_rate(const variant *v)
+{
+    run set, made;
+    start(&set, v, 16);
+    start(&made, v, 16);
+    fnn_training_free(made.training);
+    CHECK(fnn_training_new(made.net, fnn_optimizer_init(FNN_ADAM, 0.25, 0, 0.001), 16,
+                           &made.training) == FNN_OK, "training");
+    CHECK(epoch(&made, ROWS, NULL, NULL) == FNN_OK, "epoch");
+    fnn_training_set_learning_rate(set.training, 0.25);
+    CHECK(epoch(&set, ROWS, NULL, NULL) == FNN_OK, "epoch");
+    CHECK(same_networks(&set, &made) && set.loss == made.loss, "0.25 from the start");
+    CHECK(fnn_training_optimizer(set.training)->learning_rate == 0.25, "told");
+    finish(&set);
+    finish(&made);
+}
+
+/* Of batches of 16 rows, alpha over 16 is the alpha of each; the last, of 8, would have another. */
+static void test_divided_alpha(const variant *v)
+{
+    run divided, plain;
+    start(&divided, v, 16);
+    start(&plain, v, 16);
+    fnn_training_divide_alpha(divided.training, 1);
+    fnn_training_free(plain.training);
+    const fnn_optimizer opt = fnn_optimizer_init(FNN_ADAM, 0.0625, 0, 0.001 / 16);
+    CHECK(fnn_training_new(plain.net, opt, 16, &plain.training) == FNN_OK, "training");
+    CHECK(epoch(&divided, 32, NULL, NULL) == FNN_OK && epoch(&plain, 32, NULL, NULL) == FNN_OK,
+          "epoch");
+    CHECK(same_networks(&divided, &plain) && divided.loss == plain.loss, "two batches of 16");
+    CHECK(divided.parts[1] == plain.parts[1] && plain.parts[1] > 0, "penalty");
+    CHECK(fabs(plain.parts[0] + plain.parts[1] - plain.loss) <= 4 * DBL_EPSILON * plain.loss,
+          "%g and %g make %g", plain.parts[0], plain.parts[1], plain.loss);
+    CHECK(epoch(&divided, 8, NULL, NULL) == FNN_OK && epoch(&plain, 8, NULL, NULL) == FNN_OK,
+          "epoch");
+    CHECK(fabs(divided.parts[1] - 2 * plain.parts[1]) <= 4 * DBL_EPSILON * divided.parts[1],
+          "twice the penalty for half the rows");
+    CHECK(!same_networks(&divided, &plain), "and another step");
+    finish(&divided);
+    finish(&plain);
 }
 
 /* An epoch over all rows whose first batch has no weight is one over the others. */
@@ -279,6 +405,8 @@ static void test_refused_overlaps(const variant *v)
 
 static const test training_tests[] = {
     { "poll", test_poll }, { "poll in batch", test_poll_in_batch },
+    { "state", test_state }, { "many steps", test_many_steps },
+    { "learning rate", test_learning_rate }, { "divided alpha", test_divided_alpha },
     { "weightless batch", test_weightless_batch }, { "not finite", test_not_finite },
     { "refused epochs", test_refused_epochs }, { "refused networks", test_refused_networks },
     { "refused overlaps", test_refused_overlaps },
