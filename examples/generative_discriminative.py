@@ -1,9 +1,10 @@
-"""Generative against discriminative classification of two classes in the plane.
+"""Generative against discriminative classification
+================================================
 
-Each panel shows where a model is undecided, P(1 | x) = 1/2: a Gaussian classifier with each of the
-three covariances, log p(x, k) = log N(x; mu_k, Sigma_k) + log P(k), and logistic regression,
-P(1 | x) = sigmoid(w x + b). With a shared covariance the Gaussian posterior is a logistic function,
-too: the boundary of `to_logistic()`, dotted, lies on it.
+Two classes in the plane. Each panel shows where a model is undecided, P(1 | x) = 1/2: a Gaussian
+classifier with each of the three covariances, log p(x, k) = log N(x; mu_k, Sigma_k) + log P(k), and
+logistic regression, P(1 | x) = sigmoid(w x + b). With a shared covariance the Gaussian posterior is
+a logistic function, too: the boundary of `to_logistic()`, dotted, lies on it.
 """
 
 import argparse

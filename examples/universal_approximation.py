@@ -1,7 +1,9 @@
-"""One hidden layer approximates any continuous function: the error falls as the layer widens.
+"""One hidden layer approximates any continuous function
+=====================================================
 
-f(x) = sum_j v_j sigmoid(w_j x + b_j) + c with 2, 4, ..., 256 hidden units is fitted to a function
-with a kink by least squares, full batch, with L-BFGS (G. Cybenko, 1989; K. Hornik, 1991).
+The error falls as the layer widens: f(x) = sum_j v_j sigmoid(w_j x + b_j) + c with 2, 4, ..., 256
+hidden units is fitted to a function with a kink by least squares, full batch, with L-BFGS (G.
+Cybenko, 1989; K. Hornik, 1991).
 """
 
 import argparse

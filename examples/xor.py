@@ -1,8 +1,10 @@
-"""Exclusive or: logistic regression cannot learn it, a network with two hidden units can.
+"""Exclusive or
+============
 
-The classes lie at opposite corners of a square. No line separates them, so P(1 | x) = sigmoid(w x +
-b) stays near 1/2; sigmoid(W_2 sigmoid(W_1 x + b_1) + b_2) with two hidden units cuts a band out.
-Such a small network has poor local minima; of a few starts the best one is taken.
+Logistic regression cannot learn it, a network with two hidden units can. The classes lie at
+opposite corners of a square. No line separates them, so P(1 | x) = sigmoid(w x + b) stays near 1/2;
+sigmoid(W_2 sigmoid(W_1 x + b_1) + b_2) with two hidden units cuts a band out. Such a small network
+has poor local minima; of a few starts the best one is taken.
 """
 
 import argparse
