@@ -119,6 +119,64 @@ def use_gaussian_classifier() -> None:
     assert_type(shared.to_logistic(), fastnn.LogisticRegression)
 
 
+class MeanCovariance:
+    """A covariance estimator as discriminant analyses take it."""
+
+    def fit(self, X: Array) -> "MeanCovariance":
+        self.covariance_ = np.cov(X.T, bias=True)
+        return self
+
+
+def use_linear_discriminant_analysis() -> None:
+    model = fastnn.LinearDiscriminantAnalysis(
+        "eigen",
+        0.1,
+        priors=[0.5, 0.5],
+        n_components=1,
+        store_covariance=True,
+        tol=1e-4,
+        covariance_estimator=None,
+    )
+    model.set_params(shrinkage=None, covariance_estimator=MeanCovariance())
+    assert_type(model.fit(X, Y, sample_weight=W), fastnn.LinearDiscriminantAnalysis)
+    model = fastnn.LinearDiscriminantAnalysis("lsqr", shrinkage="auto").fit(X, Y)
+    model = fastnn.LinearDiscriminantAnalysis().fit(X, Y)
+    assert_type(model.set_output(transform="default"), fastnn.LinearDiscriminantAnalysis)
+    model.transform(X)
+    model.fit_transform(X, y=Y)
+    assert_type(model.get_feature_names_out(input_features=None), Array)
+    assert_type(model.predict(X), Array)
+    assert_type(model.score(X, Y, sample_weight=W), float)
+    for learned in (model.means_, model.priors_, model.scalings_, model.xbar_, model.coef_):
+        assert_type(learned, Array)
+    assert_type(model.explained_variance_ratio_, Array)
+
+
+def use_quadratic_discriminant_analysis() -> None:
+    model = fastnn.QuadraticDiscriminantAnalysis(
+        solver="svd",
+        shrinkage=None,
+        priors=None,
+        reg_param=0.1,
+        store_covariance=True,
+        tol=1e-4,
+        covariance_estimator=None,
+    )
+    assert_type(model.fit(X, Y, sample_weight=W), fastnn.QuadraticDiscriminantAnalysis)
+    assert_type(model.decision_function(X), Array)
+    assert_type(model.rotations_, list[Array])
+    assert_type(model.scalings_, list[Array])
+
+
+def use_naive_bayes() -> None:
+    model = fastnn.GaussianNB(priors=None, var_smoothing=1e-9, missing="error")
+    assert_type(model.fit(X, Y, sample_weight=W), fastnn.GaussianNB)
+    assert_type(model.predict_joint_log_proba(X), Array)
+    for learned in (model.theta_, model.var_, model.class_prior_):
+        assert_type(learned, Array)
+    assert_type(model.epsilon_, float)
+
+
 def use_logistic_regression() -> None:
     model = fastnn.LogisticRegression(
         float("inf"),
@@ -170,6 +228,9 @@ def main() -> None:
     use_model_kernels()
     use_network()
     use_gaussian_classifier()
+    use_linear_discriminant_analysis()
+    use_quadratic_discriminant_analysis()
+    use_naive_bayes()
     use_logistic_regression()
     use_ridge()
     use_runtime()
