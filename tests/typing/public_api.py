@@ -137,8 +137,8 @@ def use_linear_discriminant_analysis() -> None:
         tol=1e-4,
         covariance_estimator=None,
     )
-    model.set_params(shrinkage=None, covariance_estimator=MeanCovariance())
     assert_type(model.fit(X, Y, sample_weight=W), fastnn.LinearDiscriminantAnalysis)
+    model.set_params(shrinkage=None, covariance_estimator=MeanCovariance()).fit(X, Y)
     model = fastnn.LinearDiscriminantAnalysis("lsqr", shrinkage="auto").fit(X, Y)
     model = fastnn.LinearDiscriminantAnalysis().fit(X, Y)
     assert_type(model.set_output(transform="default"), fastnn.LinearDiscriminantAnalysis)
