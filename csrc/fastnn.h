@@ -59,6 +59,16 @@ typedef enum { FNN_SCALAR, FNN_NEON, FNN_AVX2, FNN_AVX512, FNN_NISA } fnn_isa;
 typedef struct { const void *data; ptrdiff_t rows, cols, rs, cs; } fnn_in;
 typedef struct {       void *data; ptrdiff_t rows, cols, rs, cs; } fnn_out;
 
+/* A sparse matrix, row after row: row i has values[p] in column places[p], and zero elsewhere, for
+ * starts[i] <= p < starts[i + 1]. places are int64_t if wide, else int32_t. Functions trust what
+ * fnn_csr_check says of it. */
+typedef struct {
+    ptrdiff_t rows, cols;
+    const void *values, *places;
+    const int64_t *starts; /* rows + 1 */
+    int wide;
+} fnn_csr;
+
 /* What a batch is compared with: class labels in [0, c) standing for one-hot rows (with a single
  * column: 0 or 1 standing for the value itself; softmax: only 0), or, when labels is NULL, a
  * matrix (n, c). weights is NULL (all 1) or holds n finite weights >= 0 of the matrices' type. */
@@ -305,6 +315,22 @@ FNN_API fnn_status fnn_moments_add(ptrdiff_t c, ptrdiff_t d, fnn_moments total, 
 FNN_API fnn_status fnn_linear_loss(fnn_dtype dt, fnn_loss fn, fnn_in x, fnn_targets y, ptrdiff_t c,
                                    ptrdiff_t width, const double *theta, double alpha,
                                    double *loss, double *gradient, double *hessian);
+
+/* ---- sparse matrices ---------------------------------------------------------------------- */
+
+/* FNN_OK if starts begin at 0, do not decrease and end at most at `stored`, and all places that they
+ * lead to are columns, increasing within a row; else FNN_EVALUE. */
+FNN_API fnn_status fnn_csr_check(fnn_csr x, ptrdiff_t stored);
+
+/* y = act(x w + b): w (k, m), b (1, m) or data NULL, y (n, m); the columns of w and y are contiguous
+ * (else FNN_ESHAPE), and act is no softmax. Each element is one chain of FMAs in the order of x's
+ * places: the same bits as fnn_dense_forward for finite w, but for the sign of zeros. */
+FNN_API fnn_status fnn_sparse_forward(fnn_dtype dt, fnn_act act, fnn_csr x, fnn_in w, fnn_in b,
+                                      fnn_out y);
+
+/* The transposed matrix: values, places (int64_t) as many as x has, starts (cols + 1). */
+FNN_API fnn_status fnn_csr_transpose(fnn_dtype dt, fnn_csr x, void *values, int64_t *places,
+                                     int64_t *starts);
 
 /* ---- measuring ---------------------------------------------------------------------------- */
 

@@ -147,6 +147,23 @@ typedef struct {
     void *y;
 } fnn_one_row;
 
+/* y = act(start + x w) for n sparse rows x; start is y itself (accumulate), or bias, or zero. Row i is
+ * row rows[i] of a matrix whose row r has values[p] in column places[p], starts[r] <= p < starts[r + 1].
+ * The columns of w and y are contiguous; no element past `cols` is read. */
+typedef struct {
+    ptrdiff_t n, cols;
+    const void *values, *places; /* places: int64 if wide, else int32 */
+    bool wide;
+    const int64_t *starts, *rows; /* rows NULL: 0, 1, 2, ... */
+    const void *w;
+    ptrdiff_t w_rs, w_ps; /* as in fnn_panel */
+    void *y;
+    ptrdiff_t y_rs;
+    const void *bias;
+    bool accumulate;
+    fnn_act act;
+} fnn_sparse;
+
 /* Rows of a loss; the columns of z, targets and dz are contiguous. */
 typedef struct {
     ptrdiff_t n, c;
@@ -305,6 +322,13 @@ FNN_INLINE ptrdiff_t fnn_leading(fnn_dtype dt, ptrdiff_t cols)
     const ptrdiff_t lines = (cols + line - 1) / line;
     return (lines >= 8 ? lines | 1 : lines) * line;
 }
+
+/* ---- sparse rows (sparse.c) --------------------------------------------------------------- */
+
+/* The row where part number `part` begins, so that all have about as many values. */
+ptrdiff_t fnn_csr_share(const fnn_csr *x, int part, int parts);
+/* The work of a product of n sparse rows with m columns, as fnn_parts counts it. */
+double fnn_sparse_work(double stored, ptrdiff_t n, ptrdiff_t m);
 
 /* ---- views (view.c) ----------------------------------------------------------------------- */
 

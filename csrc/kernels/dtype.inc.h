@@ -37,6 +37,7 @@ FNN_INLINE void FN(transpose)(VEC *rows)
 
 #include "vmath.inc.h"
 #include "gemm.inc.h"
+#include "sparse.inc.h"
 #include "rows.inc.h"
 #include "loss.inc.h"
 #include "gaussian.inc.h"

@@ -7,7 +7,7 @@
 
 #define SUITES(S) \
     S(dispatch) S(harness) S(oracles) S(kernels) S(vmath) S(dense) S(extremes) S(refusals) \
-    S(network) S(training) S(gaussians) S(moments) S(linear) \
+    S(network) S(training) S(gaussians) S(moments) S(linear) S(sparse) \
     S(factor) S(models) S(memory) S(bits) S(golden) S(pool) S(panels) S(threads)
 
 #define SUITE_DECLARE(id) extern const suite suite_##id;
