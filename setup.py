@@ -40,6 +40,7 @@ def extension():
             "csrc/kernels.def",
             "fastnn/_models.pxi",
             "fastnn/_network.pxi",
+            "fastnn/_sparse.pxi",
         ],
         include_dirs=["csrc", numpy.get_include()],
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],

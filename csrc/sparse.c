@@ -105,7 +105,7 @@ fnn_status fnn_sparse_forward(fnn_dtype dt, fnn_act act, fnn_csr x, fnn_in w, fn
     if (!kn)
         return FNN_EISA;
     if (w.rows != x.cols || !fnn_has_shape(fnn_as_in(y), x.rows, w.cols) || act >= FNN_SOFTMAX
-        || (w.cols > 1 && (w.cs != 1 || y.cs != 1))
+        || (w.cols > 1 && ((w.rows > 0 && w.cs != 1) || (y.rows > 0 && y.cs != 1)))
         || (b.data && (!fnn_has_shape(b, 1, w.cols) || (w.cols > 1 && b.cs != 1))))
         return FNN_ESHAPE;
     const ptrdiff_t stored = (ptrdiff_t)(x.starts[x.rows] - x.starts[0]);

@@ -62,6 +62,13 @@ cdef extern from "fastnn.h" nogil:
         void *data
         Py_ssize_t rows, cols, rs, cs
 
+    ctypedef struct fnn_csr:
+        Py_ssize_t rows, cols
+        const void *values
+        const void *places
+        const int64_t *starts
+        int wide
+
     ctypedef struct fnn_targets:
         const int64_t *labels
         fnn_in targets
@@ -170,3 +177,8 @@ cdef extern from "fastnn.h" nogil:
                                double *gradient, double *hessian)
 
     fnn_status fnn_fma_burst(fnn_dtype dt, Py_ssize_t iterations, double *flops)
+
+    fnn_status fnn_sparse_forward(fnn_dtype dt, fnn_act act, fnn_csr x, fnn_in w, fnn_in b,
+                                  fnn_out y)
+    fnn_status fnn_csr_transpose(fnn_dtype dt, fnn_csr x, void *values, int64_t *places,
+                                 int64_t *starts)

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import disjoint_base
 
+from ._sparse import Csr
+
 _Array = NDArray[Any]
 
 def available_isas() -> tuple[str, ...]: ...
@@ -173,3 +175,8 @@ def linear_terms(
     sample_weight: _Array | None,
     hessian: bool,
 ) -> tuple[float, _Array, _Array | None]: ...
+
+# The parts of what takes sparse rows.
+
+def sparse_forward(x: Csr, w: _Array, b: _Array | None = None) -> _Array: ...
+def sparse_transpose(x: Csr) -> tuple[_Array, _Array, _Array]: ...

@@ -384,6 +384,7 @@ def squared_error(z, y, *, sample_weight=None, out=None):
 
 include "_network.pxi"
 include "_models.pxi"
+include "_sparse.pxi"
 
 if isa() == "none":
     import os

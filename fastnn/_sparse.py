@@ -48,12 +48,13 @@ class Csr:
            [2., 0., 0.]])
     """
 
-    __slots__ = ("data", "indices", "indptr", "shape")
+    __slots__ = ("_transposed", "data", "indices", "indptr", "shape")
 
     data: Array
     indices: Array
     indptr: Array
     shape: tuple[int, int]
+    _transposed: Csr | None
 
     ndim = 2
 
@@ -72,6 +73,7 @@ class Csr:
         for a in (indices, indptr):
             a.setflags(write=False)
         self.data, self.indices, self.indptr, self.shape = data, indices, indptr, shape
+        self._transposed = None
 
     @classmethod
     def _of(cls, data: Array, indices: Array, indptr: Array, shape: tuple[int, int]) -> Csr:
@@ -132,12 +134,10 @@ class Csr:
         return Csr._of(self.data * scale, self.indices, self.indptr, self.shape)
 
     def transpose(self) -> Csr:
-        """Return the transposed matrix (d, n)."""
-        n, d = self.shape
-        order = np.argsort(self.indices, kind="stable")
-        indptr = np.zeros(d + 1, np.int64)
-        np.cumsum(np.bincount(self.indices, minlength=d), out=indptr[1:])
-        return Csr._of(self.data[order], self._row_numbers()[order], indptr, (d, n))
+        """Return the transposed matrix (d, n); it is kept for the next time."""
+        if self._transposed is None:
+            self._transposed = Csr._of(*_backend.sparse_transpose(self), self.shape[::-1])
+        return self._transposed
 
     def toarray(self) -> Array:
         """Return the matrix as an array (n, d)."""

@@ -35,6 +35,7 @@ from ._model_reference import (  # noqa: F401 - the kernels, and what the estima
 from ._numpy_rows import ACTIVATION, DELTA, delivered, mean_loss, quiet
 from ._numpy_rows import sigmoid as _sigmoid
 from ._numpy_rows import softmax as _softmax
+from ._sparse_reference import sparse_forward, sparse_transpose  # noqa: F401 - likewise
 
 __all__ = [
     "cholesky_factors",

@@ -35,6 +35,8 @@ INTERNAL = (
     "dot",
     "linear_terms",
     "paired_logpdf",
+    "sparse_forward",
+    "sparse_transpose",
     "triangular_inverse",
 )
 

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+import fastnn
 from fastnn._sparse import Csr, from_scipy, is_sparse
 
 sparse = pytest.importorskip("scipy.sparse")
@@ -215,3 +216,54 @@ def test_any_list_of_places_adds_up(places, draw):
 def test_scipy_is_not_imported():
     code = "import sys, fastnn, fastnn._sparse; assert 'scipy' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# Products
+
+backend = fastnn.runtime.backend_module
+
+
+@pytest.mark.parametrize("width", [np.int32, np.int64])
+def test_the_product_is_the_dense_one(isa, dtype, width, rng):
+    for n, d, m in [(0, 5, 3), (1, 1, 1), (9, 7, 1), (40, 300, 2), (33, 64, 10), (300, 500, 100)]:
+        x, dense = random_rows(rng, n, d, 0.1, dtype)
+        x = Csr(x.data, x.indices.astype(width), x.indptr, x.shape)
+        w, b = rng.normal(size=(d, m)).astype(dtype), rng.normal(size=m).astype(dtype)
+        y = backend.sparse_forward(x, w, b)
+        assert y.dtype == dtype and y.shape == (n, m)
+        if isa != "numpy":  # the same chains: equal, but for the sign of a zero
+            np.testing.assert_array_equal(y, fastnn.dense_forward(dense, w, b))
+        exact = dense.astype(np.longdouble) @ w + b
+        size = np.abs(dense).astype(np.longdouble) @ np.abs(w) + np.abs(b)
+        assert (np.abs(y - exact) <= (d + 2) * np.finfo(dtype).eps * size).all()
+        for strided in (np.asfortranarray(w), w[::-1][::-1], np.repeat(w, 2, axis=1)[:, ::2]):
+            np.testing.assert_array_equal(backend.sparse_forward(x, strided, b), y)
+        np.testing.assert_array_equal(
+            backend.sparse_forward(x, w), backend.sparse_forward(x, w, 0 * b)
+        )
+
+
+def test_the_product_does_not_depend_on_threads_or_the_batch(isa, dtype, rng):
+    x, _ = random_rows(rng, 3000, 400, 0.05, dtype)
+    w = rng.normal(size=(400, 20)).astype(dtype)
+    with fastnn.runtime.threads_of_call(1):
+        whole = backend.sparse_forward(x, w)
+    for threads in (2, 3):
+        with fastnn.runtime.threads_of_call(threads):
+            np.testing.assert_array_equal(backend.sparse_forward(x, w), whole)
+    for rows in (slice(0, 1), slice(7, 12), slice(100, 2000)):
+        np.testing.assert_array_equal(backend.sparse_forward(x[rows], w), whole[rows])
+
+
+def test_one_type_for_a_product(rng):
+    x, _ = random_rows(rng)
+    with pytest.raises(TypeError, match="float64 and w float32"):
+        if fastnn.backend() == "numpy":
+            pytest.skip("NumPy casts")
+        backend.sparse_forward(x, np.ones((7, 2), np.float32))
+
+
+def test_nan_and_infinity_reach_only_their_rows(isa, dtype):
+    x = from_scipy(raw(np.array([np.nan, np.inf, 1.0], dtype), [0, 0, 1], [0, 1, 2, 3], (3, 2)))
+    y = backend.sparse_forward(x, np.ones((2, 3), dtype))
+    assert np.isnan(y[0]).all() and np.isposinf(y[1]).all() and (y[2] == 1).all()
