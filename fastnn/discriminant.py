@@ -382,6 +382,7 @@ class QuadraticDiscriminantAnalysis(GaussianClassifier):
 
     covariance = "full"
     missing = "error"
+    covariance_: list[Array]  # type: ignore[assignment]
     rotations_: list[Array]
     scalings_: list[Array]
 
