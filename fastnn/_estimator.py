@@ -45,6 +45,7 @@ class Estimator:
     """
 
     _estimator_type: ClassVar[str | None] = None
+    _accepts_sparse: ClassVar[bool] = False  # as X
     n_features_in_: int
 
     @classmethod
@@ -115,7 +116,7 @@ class Estimator:
             target_tags=TargetTags(required=True),
             classifier_tags=ClassifierTags() if kind == "classifier" else None,
             regressor_tags=RegressorTags() if kind == "regressor" else None,
-            input_tags=InputTags(),
+            input_tags=InputTags(sparse=self._accepts_sparse),
         )
 
     def _require_fitted(self) -> None:

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from ._logistic import Problem
 from ._newton import Factor
-from .runtime import backend_module as _backend
 
 Array = NDArray[Any]
 
@@ -57,7 +56,7 @@ def _logits(problem: Problem, theta: Array, columns: int) -> Array:
     theta = theta.reshape(columns, problem.width).astype(problem.x.dtype)
     d = problem.x.shape[1]
     w, b = theta[:, :d].T, theta[:, d].copy() if problem.fit_intercept else None
-    z = _backend.dense_forward(problem.x, w, b)
+    z = problem.logits(w, b)
     return z if problem.weights is None else z[problem.weights > 0]
 
 

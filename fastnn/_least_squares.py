@@ -20,8 +20,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _check
+from . import _check, _sparse_linear
 from ._newton import Factor
+from ._sparse import Csr
 from .runtime import backend_module as _backend
 
 Array = NDArray[Any]
@@ -130,12 +131,16 @@ def _by_singular_values(x: Array, y: Array, alpha: float, eps: float) -> Array:
 
 
 def ridge(
-    x: Array, y: Array, w: Array | None, alpha: float, fit_intercept: bool
+    x: Array | Csr, y: Array, w: Array | None, alpha: float, fit_intercept: bool
 ) -> tuple[Array, Array]:
     """Return W (t, d) and b (t,), float64, the solution of least norm where there are many.
 
     x (n, d), y (n, t) and the weights w (n,) have one dtype.
     """
+    if isinstance(x, Csr):
+        w = None if w is None else w.astype(np.float64)
+        y = y.astype(np.float64)
+        return _sparse_linear.ridge(x.astype(np.float64), y, w, alpha, fit_intercept)
     (n, d), rows, coef = x.shape, _Rows(x, y, w), None
     if d <= n and x.dtype == np.float32:
         coef, means = _tall(rows, alpha, fit_intercept, max(_FLOAT32_PIVOT, d * math.sqrt(_EPS)))

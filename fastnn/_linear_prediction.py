@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import _estimator
 from ._check_network import number
 from ._inference import ConfidenceIntervals, Inference, StandardErrors
+from ._sparse import Csr
 from .runtime import backend_module as _backend
 
 Array = NDArray[Any]
@@ -18,11 +19,14 @@ Array = NDArray[Any]
 _SIGNS = {np.dtype(t): np.array([[-1.0, 1.0]], t) for t in (np.float32, np.float64)}
 
 
-def affine(x: Array, coef: Array, intercept: Array) -> Array:
+def affine(x: Array | Csr, coef: Array, intercept: Array) -> Array:
     """Return x coef^T + intercept, of the wider dtype of x and coef (c, d); x must be finite."""
     dtype = np.result_type(x, coef)
     w, b = coef.T.astype(dtype, copy=False), intercept.astype(dtype, copy=False)
-    z = _backend.dense_forward(x.astype(dtype, copy=False), w, b)
+    if isinstance(x, Csr):
+        z = _backend.sparse_forward(x.astype(dtype), w, b)
+    else:
+        z = _backend.dense_forward(x.astype(dtype, copy=False), w, b)
     if not _backend.all_finite(z):
         _estimator.require_numbers(x)
     return z
@@ -39,14 +43,14 @@ class LinearPrediction(_estimator.ClassifierMixin, _estimator.Estimator):
     intercept_: Array
 
     def _logits(self, X: ArrayLike) -> Array:
-        return affine(self._rows(X), self.coef_, self.intercept_)
+        return affine(self._rows(X, sparse=True), self.coef_, self.intercept_)
 
     def decision_function(self, X: ArrayLike) -> Array:
         """Return the log-odds ``x w + b`` (n,) of the second class, or the logits (n, c).
 
         Parameters
         ----------
-        X : array_like (n, d)
+        X : array_like (n, d), or a sparse matrix of SciPy
 
         Returns
         -------
@@ -72,7 +76,7 @@ class LinearPrediction(_estimator.ClassifierMixin, _estimator.Estimator):
 
         Parameters
         ----------
-        X : array_like (n, d)
+        X : array_like (n, d), or a sparse matrix of SciPy
 
         Returns
         -------
@@ -99,7 +103,7 @@ class LinearPrediction(_estimator.ClassifierMixin, _estimator.Estimator):
 
         Parameters
         ----------
-        X : array_like (n, d)
+        X : array_like (n, d), or a sparse matrix of SciPy
 
         Returns
         -------
@@ -129,7 +133,7 @@ class LinearPrediction(_estimator.ClassifierMixin, _estimator.Estimator):
 
         Parameters
         ----------
-        X : array_like (n, d)
+        X : array_like (n, d), or a sparse matrix of SciPy
 
         Returns
         -------

@@ -15,14 +15,16 @@ other:
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _lbfgs
+from . import _lbfgs, _sparse_linear
 from ._lbfgs import Result
 from ._newton import Factor, newton
+from ._sparse import Csr
 from .runtime import backend_module as _backend
 
 Array = NDArray[Any]
@@ -42,6 +44,7 @@ _STEPS_FROM_SAMPLE = 6
 _STEPS_WITH_GRAM = 40
 _STEPS_PLAIN = 80
 _OVERHEAD = 1e6
+_FLOPS_A_VALUE = 8  # of dense products, in the time that a value of sparse rows takes
 
 _FAR = 100
 _CENTRING_SAMPLE = 4096
@@ -56,14 +59,15 @@ class Problem:
 
     def __init__(
         self,
-        x: Array,
+        x: Array | Csr,
         labels: Array,
         weights: Array | None,
         n_classes: int,
         alpha: float,
         fit_intercept: bool,
     ) -> None:
-        self.x, self.labels, self.weights = x, labels, weights
+        self.x: Any = x
+        self.labels, self.weights = labels, weights
         self.n_classes, self.alpha, self.fit_intercept = n_classes, alpha, fit_intercept
         self.columns = 1 if n_classes == 2 else n_classes
         self.width = x.shape[1] + fit_intercept
@@ -71,7 +75,32 @@ class Problem:
         # The error of a Hessian's elements, and of a value, relative to them.
         self.eps = float(np.finfo(x.dtype).eps)
         self.rounding = _ROUNDINGS * self.eps
+        self._terms: Callable[..., tuple[float, Array, Array | None]]
+        self._terms = _sparse_linear.linear_terms if self.is_sparse else _backend.linear_terms
         self._loss = "sigmoid_cross_entropy" if self.columns == 1 else "softmax_cross_entropy"
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether only stored values of x are computed with."""
+        return isinstance(self.x, Csr)
+
+    def logits(self, w: Array, b: Array | None) -> Array:
+        """Return x w + b."""
+        forward: Any = _backend.sparse_forward if self.is_sparse else _backend.dense_forward
+        return forward(self.x, w, b)
+
+    def gradient_flops(self) -> float:
+        """Estimate the operations of a value and its gradient, as many as take the same time."""
+        n, c = len(self.x), self.columns
+        if isinstance(self.x, Csr):
+            return 4.0 * (self.x.nnz * (c + _FLOPS_A_VALUE) + n * c)
+        return 4.0 * n * self.size
+
+    def gram_flops(self, rows: float) -> float:
+        """Estimate the operations of x^T x for so many rows of x."""
+        if isinstance(self.x, Csr):
+            return _FLOPS_A_VALUE * rows / len(self.x) * self.x.nnz * self.width
+        return rows * self.width**2
 
     def __call__(self, theta: Array) -> tuple[float, Array]:
         """Return the value and the gradient (p,)."""
@@ -81,7 +110,7 @@ class Problem:
     def derivatives(self, theta: Array, hessian: bool) -> tuple[float, Array, Array | None]:
         """Return the value, the gradient (p,) and, if it is wanted, the Hessian (p, p)."""
         theta = theta.reshape(self.columns, self.width)
-        value, gradient, h = _backend.linear_terms(
+        value, gradient, h = self._terms(
             self._loss, self.x, self.labels, theta, self.alpha, self.weights, hessian
         )
         if h is not None and self.columns == 1:
@@ -104,7 +133,8 @@ class Problem:
 
     def every(self, stride: int) -> Problem:
         """Return the problem of every stride-th row."""
-        x = np.ascontiguousarray(self.x[::stride])
+        x = self.x[::stride]
+        x = x if isinstance(x, Csr) else np.ascontiguousarray(x)
         weights = None if self.weights is None else self.weights[::stride].copy()
         labels = self.labels[::stride].copy()
         return Problem(x, labels, weights, self.n_classes, self.alpha, self.fit_intercept)
@@ -123,9 +153,8 @@ class Problem:
         no_labels = np.zeros(len(self.x), np.int64)
         theta = np.zeros((1, self.width))
         alpha = share * self.alpha
-        _, _, h = _backend.linear_terms(
-            "squared_error", self.x, no_labels, theta, alpha, self.weights, True
-        )
+        _, _, h = self._terms("squared_error", self.x, no_labels, theta, alpha, self.weights, True)
+        assert h is not None
         return h / share
 
 
@@ -167,10 +196,10 @@ def _newton_flops(problem: Problem) -> float:
     n, p, c = len(problem.x), problem.size, problem.columns
     stride = _sample_stride(problem)
     # Half of a symmetric matrix is computed, of which softmax has (c + 1)/2 c blocks in c^2.
-    hessian = n / stride * p * p * (c + 1) / (2 * c) + p**3 / 3
+    hessian = problem.gram_flops(n / stride) * c * (c + 1) / 2 + p**3 / 3
     flops = _NEWTON_STEPS * (hessian + _OVERHEAD)
     if stride > 1:
-        flops += _STEPS_FROM_SAMPLE * (4 * n * p + 4 * p * p + _OVERHEAD)
+        flops += _STEPS_FROM_SAMPLE * (problem.gradient_flops() + 4 * p * p + _OVERHEAD)
     return flops
 
 
@@ -179,15 +208,15 @@ def _gram_stride(problem: Problem) -> int | None:
     n, width, c = len(problem.x), problem.width, problem.columns
     # With 16 rows for each column it takes one or two iterations more than with all rows.
     rows = min(n, max(_ROWS_PER_PARAMETER * width, _LEAST_SAMPLE))
-    saved = (_STEPS_PLAIN - _STEPS_WITH_GRAM) * 4 * n * width * c
+    saved = (_STEPS_PLAIN - _STEPS_WITH_GRAM) * problem.gradient_flops()
     steps = _STEPS_WITH_GRAM * 2 * width * width * c
-    flops = rows * width**2 + 3 * width**3 + steps
+    flops = problem.gram_flops(rows) + 3 * width**3 + steps
     return n // rows if flops <= max(saved, _OVERHEAD) else None
 
 
 def _lbfgs_flops(problem: Problem) -> float:
     steps = _STEPS_PLAIN if _gram_stride(problem) is None else _STEPS_WITH_GRAM
-    return steps * (4 * len(problem.x) * problem.size + _OVERHEAD)
+    return steps * (problem.gradient_flops() + _OVERHEAD)
 
 
 # The ways
@@ -222,7 +251,7 @@ def _gram_preconditioner(problem: Problem) -> _lbfgs.Map | None:
     """Return v -> (I kron M)^-1 v with M the Gram matrix of a sample or of all rows."""
     stride = _gram_stride(problem)
     if stride is None:
-        return None
+        return _diagonal_preconditioner(problem) if problem.is_sparse else None
     gram = problem.every(stride).gram() if stride > 1 else problem.gram()
     of_zeros = problem.alpha * (1 + 4 * np.finfo(np.float64).eps)
     if stride > 1 and not gram.diagonal().min() > of_zeros:  # the sample lacks a feature
@@ -233,6 +262,20 @@ def _gram_preconditioner(problem: Problem) -> _lbfgs.Map | None:
     inverse = _backend.dense_forward(root.T, root)
     shape = problem.columns, problem.width
     return lambda v: _backend.dense_forward(v.reshape(shape), inverse).ravel()
+
+
+def _diagonal_preconditioner(problem: Problem) -> _lbfgs.Map | None:
+    """Return v -> v / the diagonal of the Gram matrix, for features of very different sizes."""
+    share = 4 if problem.columns == 1 else problem.columns
+    diagonal = np.ones(problem.width)
+    d = problem.x.shape[1]
+    diagonal[:d] = _sparse_linear.mean_squares(problem.x, problem.weights)
+    diagonal = diagonal / share
+    diagonal[:d] += problem.alpha
+    if not (diagonal > 0).all() or not np.isfinite(diagonal).all():
+        return None  # a feature that is zero everywhere, without a penalty
+    inverse = np.tile(1 / diagonal, problem.columns)
+    return lambda v: v * inverse
 
 
 def _from_sample(problem: Problem, theta: Array, warm: bool) -> tuple[Array, Factor] | None:

@@ -268,10 +268,7 @@ def test_bad_rows_of_predictions(method, c, rng):
         predict(X[0])
 
 
-def test_sparse_and_masked_are_refused():
-    sparse = pytest.importorskip("scipy.sparse")
-    with pytest.raises(TypeError, match="toarray"):
-        LogisticRegression().fit(sparse.csr_array(X), Y)
+def test_masked_is_refused():
     with pytest.raises(TypeError, match="masked"):
         LogisticRegression().fit(np.ma.masked_equal(X, 1.0), Y)
 
