@@ -3,10 +3,10 @@
 import sys
 from pathlib import Path
 
+import fastnn
+
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_ext"))
-
-import fastnn  # noqa: E402
 
 project = "fastnn"
 author = "the fastnn developers"
@@ -21,6 +21,7 @@ extensions = [
     "myst_parser",
     "sphinx_gallery.gen_gallery",
     "names",
+    "peer_differences",
 ]
 exclude_patterns = ["_build", "_ext", "**/README.md"]
 templates_path = ["_templates"]
