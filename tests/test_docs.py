@@ -84,6 +84,8 @@ def shell(tmp_path):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_python_of_a_page_runs(page, tmp_path, monkeypatch):
+    for package in re.findall(r">>> (?:import|from) (\w+)", page.read_text(encoding="utf-8")):
+        pytest.importorskip(package)
     monkeypatch.chdir(tmp_path)
     results = doctest.testfile(str(page), module_relative=False)
     assert not results.failed
@@ -106,6 +108,15 @@ def test_nothing_is_shown_that_does_not_run(page):
     for block in blocks_of(page, "sh"):
         for line in block.split("\n"):
             assert line.startswith(NOT_RUN), f"a block of console would run this: {line}"
+
+
+def test_the_reference_has_every_public_name():
+    text = (DOCS / "api.rst").read_text(encoding="utf-8")
+    listed = {
+        name.partition(".")[0] for name in re.findall(r"^   ([A-Za-z]\S*)$", text, re.MULTILINE)
+    }
+    modules = {"kernels"}  # whose functions are listed by themselves
+    assert set(fastnn.__all__) - modules <= listed
 
 
 def test_an_output_that_differs_is_found():
