@@ -270,6 +270,7 @@ class GaussianPrediction(_estimator.ClassifierMixin, _estimator.Estimator):
         model = LogisticRegression()
         w, b = self._densities.logits()
         model.coef_, model.intercept_ = w.astype(self._dtype), b.astype(self._dtype)
-        model.classes_, model.n_features_in_ = self.classes_, self.n_features_in_
+        model.classes_ = self.classes_
+        model._learn_features(self.n_features_in_, getattr(self, "feature_names_in_", None))
         model.n_iter_ = np.zeros(1, np.int64)
         return model

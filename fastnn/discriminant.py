@@ -84,6 +84,8 @@ class LinearDiscriminantAnalysis(TransformOutput, LinearPrediction):
     classes_ : ndarray (c,)
         The labels, sorted.
     n_features_in_ : int
+    feature_names_in_ : ndarray (d,) of str objects
+        Names of the columns, if X was a frame with such.
     coef_ : ndarray (c, d), or (1, d) for two classes
     intercept_ : ndarray (c,), or (1,) for two classes
     means_ : ndarray (c, d)
@@ -199,6 +201,7 @@ class LinearDiscriminantAnalysis(TransformOutput, LinearPrediction):
         array([1., 7.])
         """
         _check_covariance(self, ("svd", "lsqr", "eigen"))
+        names = _estimator.feature_names(X)
         x = _estimator.data(X)
         classes, labels = _estimator.encode(y, len(x))
         if len(x) == len(classes):
@@ -209,6 +212,7 @@ class LinearDiscriminantAnalysis(TransformOutput, LinearPrediction):
         components = self._checked_components(min(len(classes) - 1, x.shape[1]))
         w = _estimator.weights(sample_weight, len(x), x.dtype)
         self._learn(Rows(x, labels, len(classes), w), classes, components)
+        self._learn_features(x.shape[1], names)
         return self
 
     def _checked_components(self, most: int) -> int:
@@ -248,7 +252,7 @@ class LinearDiscriminantAnalysis(TransformOutput, LinearPrediction):
         learned |= {"means_": within.means, "priors_": priors}
         for name in self._LEARNED:
             self.__dict__.pop(name, None)
-        self.classes_, self.n_features_in_ = classes, rows.x.shape[1]
+        self.classes_ = classes
         dtype = rows.x.dtype
         self.__dict__.update({name: a.astype(dtype) for name, a in learned.items()})
 
@@ -343,6 +347,8 @@ class QuadraticDiscriminantAnalysis(GaussianClassifier):
     classes_ : ndarray (c,)
         The labels, sorted.
     n_features_in_ : int
+    feature_names_in_ : ndarray (d,) of str objects
+        Names of the columns, if X was a frame with such.
     means_ : ndarray (c, d)
     priors_ : ndarray (c,)
     class_count_ : ndarray (c,)

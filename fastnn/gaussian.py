@@ -51,6 +51,8 @@ class GaussianClassifier(GaussianPrediction):
     classes_ : ndarray (c,)
         The labels, sorted.
     n_features_in_ : int
+    feature_names_in_ : ndarray (d,) of str objects
+        Names of the columns, if X was a frame with such.
     means_ : ndarray (c, d), float64
     priors_ : ndarray (c,), float64
     class_count_ : ndarray (c,), float64
@@ -169,6 +171,7 @@ class GaussianClassifier(GaussianPrediction):
         (array([1., 7.]), array([0.5, 0.5]))
         """
         self._check_parameters()
+        names = _estimator.feature_names(X)
         x = self._training_rows(_estimator.matrix(X))
         classes, labels = _estimator.encode(y, len(x))
         w = _estimator.weights(sample_weight, len(x), x.dtype)
@@ -176,6 +179,7 @@ class GaussianClassifier(GaussianPrediction):
         self._require_weight(part.weights, classes)
         covariances = self._covariances_of(x, labels, classes, w)
         self._learn(classes, part, x.dtype, True, covariances)
+        self._learn_features(x.shape[1], names)
         return self
 
     def partial_fit(
@@ -224,6 +228,7 @@ class GaussianClassifier(GaussianPrediction):
         """
         self._check_parameters()
         first = not hasattr(self, "classes_")
+        names = _estimator.feature_names(X) if first else getattr(self, "feature_names_in_", None)
         x = self._training_rows(_estimator.matrix(X) if first else self._rows(X))
         known = self._known_classes(classes)
         if known is None:
@@ -238,6 +243,7 @@ class GaussianClassifier(GaussianPrediction):
             total = _stats.added(self._spread_to(union), total, 1.0)
             dtype = min(dtype, self._dtype, key=lambda t: t.itemsize)
         self._learn(union, total, dtype, grows)
+        self._learn_features(x.shape[1], names)
         return self
 
     def merge(self, other: GaussianClassifier) -> Self:
@@ -288,6 +294,9 @@ class GaussianClassifier(GaussianPrediction):
             if mine != theirs:
                 name = what.strip("_").replace("kind", "covariance").removesuffix("_in")
                 raise ValueError(f"models do not match: {name} is {mine} here, {theirs} in other")
+        mine, theirs = (getattr(model, "feature_names_in_", None) for model in (self, other))
+        if mine is not None and theirs is not None and mine.tolist() != theirs.tolist():
+            raise ValueError("models do not match: their features have different names")
         union = _union(self.classes_, other.classes_)
         total = _stats.added(self._spread_to(union), other._spread_to(union), 1.0)
         self._learn(union, total, self._dtype, self._grows)
@@ -448,7 +457,7 @@ class GaussianClassifier(GaussianPrediction):
         estimate = self._estimated(classes, statistics, dtype, covariances)
         shown = self._attributes(statistics, estimate, priors, dtype)
         self.__dict__.pop("covariance_", None)
-        self.classes_, self.n_features_in_ = classes, statistics.means.shape[1]
+        self.classes_ = classes
         self.__dict__.update(shown)
         self._kind, self._dtype, self._grows = self.covariance, dtype, grows
         self._statistics = statistics

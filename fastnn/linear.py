@@ -15,6 +15,7 @@ from ._check_network import integer, number
 from ._inference import Inference, infer
 from ._lbfgs import NOT_FINITE, largest
 from ._linear_prediction import LogisticPrediction, affine
+from ._peers import ConvergenceWarning, known_to_peers
 from ._sparse import Csr
 from .runtime import backend_module as _backend
 
@@ -23,12 +24,8 @@ __all__ = ["ConvergenceWarning", "LogisticRegression", "Ridge"]
 Array = NDArray[Any]
 
 
-class ConvergenceWarning(UserWarning):
-    """A fit has ended somewhere else than at the minimum that was asked for."""
-
-
 def _warn(message: str) -> None:
-    warnings.warn(message, _estimator._known_to_peers(ConvergenceWarning), stacklevel=3)
+    warnings.warn(message, known_to_peers(ConvergenceWarning), stacklevel=3)
 
 
 def _inverse_strength(C: Any) -> float:
@@ -116,6 +113,8 @@ class LogisticRegression(LogisticPrediction):
         Iterations on all rows. Those on a sample of them, from which large fits start, are not
         counted.
     n_features_in_ : int
+    feature_names_in_ : ndarray (d,) of str objects
+        Names of the columns, if X was a frame with such.
 
     Notes
     -----
@@ -211,6 +210,7 @@ class LogisticRegression(LogisticPrediction):
         solver = _check.one_of("solver", self.solver, _logistic.SOLVERS)
         tol = number("tol", self.tol, "finite and at least 0", lambda t: t >= 0)
         max_iter = integer("max_iter", self.max_iter, 0)
+        names = _estimator.feature_names(X)
         x = _estimator.data(X, sparse=True)
         classes, problem, shift = self._problem(x, y, sample_weight, C)
         start = self._start(problem, shift)
@@ -227,11 +227,11 @@ class LogisticRegression(LogisticPrediction):
             inference = Inference(reason=f"the fit has a penalty, C={C}, and not C=inf")
         self.__dict__.update(
             classes_=classes,
-            n_features_in_=problem.x.shape[1],
             n_iter_=np.array([result.n_iter]),
             _inference=inference,
             **_parameters(problem, result.theta, shift, x.dtype),
         )
+        self._learn_features(x.shape[1], names)
         if inference.warning is not None:
             _warn(inference.warning)
         elif not result.converged:
@@ -316,6 +316,8 @@ class Ridge(_estimator.RegressorMixin, _estimator.Estimator):
     coef_ : ndarray (d,), or (t, d) for targets (n, t), dtype of X
     intercept_ : scalar, or ndarray (t,), dtype of X
     n_features_in_ : int
+    feature_names_in_ : ndarray (d,) of str objects
+        Names of the columns, if X was a frame with such.
 
     Notes
     -----
@@ -389,6 +391,7 @@ class Ridge(_estimator.RegressorMixin, _estimator.Estimator):
                [ 2., -0.]])
         """
         alpha = number("alpha", self.alpha, "finite and at least 0", lambda a: a >= 0)
+        names = _estimator.feature_names(X)
         x = _estimator.data(X, sparse=True)
         targets = _least_squares.targets(y, len(x), x.dtype)
         w = _estimator.weights(sample_weight, len(x), x.dtype)
@@ -397,7 +400,8 @@ class Ridge(_estimator.RegressorMixin, _estimator.Estimator):
         coef, intercept = coef.astype(x.dtype), intercept.astype(x.dtype)
         if targets.ndim == 1:
             coef, intercept = coef[0], intercept[0]
-        self.__dict__.update(coef_=coef, intercept_=intercept, n_features_in_=x.shape[1])
+        self.__dict__.update(coef_=coef, intercept_=intercept)
+        self._learn_features(x.shape[1], names)
         return self
 
     def predict(self, X: ArrayLike) -> Array:

@@ -38,6 +38,8 @@ class GaussianNB(GaussianClassifier):
     classes_ : ndarray (c,)
         The labels, sorted.
     n_features_in_ : int
+    feature_names_in_ : ndarray (d,) of str objects
+        Names of the columns, if X was a frame with such.
     theta_ : ndarray (c, d)
         Means.
     var_ : ndarray (c, d)
