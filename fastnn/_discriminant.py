@@ -57,7 +57,7 @@ def priors_of(given: Any, weights: Array) -> Array:
     if not 0 < total < np.inf:
         raise ValueError(f"priors {priors} have the sum {total}: they must have a positive one")
     if abs(total - 1) > 1e-5:
-        warnings.warn(f"priors sum to {total}, not to 1: they are divided by that", stacklevel=4)
+        warnings.warn(f"priors sum to {total}, not to 1: they are divided by that", stacklevel=6)
         priors /= total
     return priors
 
@@ -212,7 +212,7 @@ def _warn_of_rank(rank: int, d: int) -> None:
         f"the covariance within classes has rank {rank}, but there are {d} features: some are "
         "constant or depend on each other, or there are too few rows; directions without variance "
         "within classes are ignored. solver='lsqr' with shrinkage uses them",
-        stacklevel=4,
+        stacklevel=7,
     )
 
 

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import _estimator
 from ._check_network import generator, integer
 from ._gaussian_density import Densities
+from ._limited import limited
 from .runtime import backend_module as _backend
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ class GaussianPrediction(_estimator.ClassifierMixin, _estimator.Estimator):
     """The methods of GaussianClassifier that only ask what it has learned."""
 
     missing: str
+    num_threads: int | None
     classes_: Array
     priors_: Array
     _kind: str  # the covariance that was fitted
@@ -170,6 +172,7 @@ class GaussianPrediction(_estimator.ClassifierMixin, _estimator.Estimator):
         """
         return self._evaluate(X, "log_density")
 
+    @limited
     def _evaluate(self, X: ArrayLike, what: str) -> Array:
         x = self._rows(X)
         # NaN and infinity in a row show in its densities, of which there are fewer to look through;

@@ -13,6 +13,7 @@ from . import _gaussian_stats as _stats
 from ._check import one_of
 from ._check_network import integer, number
 from ._discriminant import Rows
+from ._limited import limited
 from ._linear_prediction import LinearPrediction
 from ._transform_output import TransformOutput
 from .gaussian import GaussianClassifier
@@ -78,6 +79,9 @@ class LinearDiscriminantAnalysis(TransformOutput, LinearPrediction):
         ignored; and differences of means, as a share of the largest.
     covariance_estimator : object, optional
         With ``fit(X)`` and `covariance_`, called for each class; only for "lsqr" and "eigen".
+    num_threads : int, optional
+        The most threads that kernels may use; the default is `fastnn.get_num_threads()`. No result
+        depends on it.
 
     Attributes
     ----------
@@ -145,6 +149,7 @@ class LinearDiscriminantAnalysis(TransformOutput, LinearPrediction):
         store_covariance: bool = False,
         tol: float = 1e-4,
         covariance_estimator: Any = None,
+        num_threads: int | None = None,
     ) -> None:
         self.solver = solver
         self.shrinkage = shrinkage
@@ -153,6 +158,7 @@ class LinearDiscriminantAnalysis(TransformOutput, LinearPrediction):
         self.store_covariance = store_covariance
         self.tol = tol
         self.covariance_estimator = covariance_estimator
+        self.num_threads = num_threads
 
     def __sklearn_tags__(self) -> Any:
         from sklearn.utils import TransformerTags  # type: ignore[import-untyped]
@@ -161,6 +167,7 @@ class LinearDiscriminantAnalysis(TransformOutput, LinearPrediction):
         tags.transformer_tags = TransformerTags(preserves_dtype=["float64", "float32"])
         return tags
 
+    @limited
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Estimate means and covariance of the classes, and the directions that tell them apart.
 
@@ -269,6 +276,7 @@ class LinearDiscriminantAnalysis(TransformOutput, LinearPrediction):
         )[0]
         return _analysis.by_eigenvectors(within, priors, total, components)
 
+    @limited
     def transform(self, X: ArrayLike) -> Any:
         """Coordinates of the rows along the discriminants, those that tell most first.
 
@@ -306,6 +314,10 @@ class LinearDiscriminantAnalysis(TransformOutput, LinearPrediction):
             x = x - self.xbar_
         return self._delivered(_backend.dense_forward(x, w.astype(dtype, copy=False)), X)
 
+    @limited
+    def _logits(self, X: ArrayLike) -> Array:
+        return super()._logits(X)
+
     def _n_columns(self) -> int:
         self._require_fitted()
         if not hasattr(self, "scalings_"):
@@ -341,6 +353,9 @@ class QuadraticDiscriminantAnalysis(GaussianClassifier):
         Eigenvalues of Sigma_k up to which it is singular, which is an error.
     covariance_estimator : object, optional
         With ``fit(X)`` and `covariance_`, called for each class.
+    num_threads : int, optional
+        The most threads that kernels may use; the default is `fastnn.get_num_threads()`. No result
+        depends on it.
 
     Attributes
     ----------
@@ -402,6 +417,7 @@ class QuadraticDiscriminantAnalysis(GaussianClassifier):
         store_covariance: bool = False,
         tol: float = 1e-4,
         covariance_estimator: Any = None,
+        num_threads: int | None = None,
     ) -> None:
         self.solver = solver
         self.shrinkage = shrinkage
@@ -410,6 +426,7 @@ class QuadraticDiscriminantAnalysis(GaussianClassifier):
         self.store_covariance = store_covariance
         self.tol = tol
         self.covariance_estimator = covariance_estimator
+        self.num_threads = num_threads
 
     def decision_function(self, X: ArrayLike) -> Array:
         """Log odds (n,) of the second of two classes, else ``log p(x, k) + d/2 log(2 pi)`` (n, c).

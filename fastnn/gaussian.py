@@ -14,6 +14,7 @@ from ._check_models import COVARIANCES
 from ._check_network import number
 from ._gaussian_density import Densities
 from ._gaussian_prediction import GaussianPrediction
+from ._limited import limited
 from .runtime import backend_module as _backend
 
 __all__ = ["GaussianClassifier"]
@@ -45,6 +46,9 @@ class GaussianClassifier(GaussianPrediction):
         Whether to keep `covariance_`.
     missing : {"marginalize", "error"}
         What NaN in X means: a missing value, or an error.
+    num_threads : int, optional
+        The most threads that kernels may use; the default is `fastnn.get_num_threads()`. No result
+        depends on it.
 
     Attributes
     ----------
@@ -125,18 +129,21 @@ class GaussianClassifier(GaussianPrediction):
         shrinkage: str | float | None = "auto",
         store_covariance: bool = False,
         missing: str = "marginalize",
+        num_threads: int | None = None,
     ) -> None:
         self.covariance = covariance
         self.priors = priors
         self.shrinkage = shrinkage
         self.store_covariance = store_covariance
         self.missing = missing
+        self.num_threads = num_threads
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = self.missing == "marginalize" and self.covariance == "diag"
         return tags
 
+    @limited
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Estimate the classes' means, covariances and shares.
 
@@ -182,6 +189,7 @@ class GaussianClassifier(GaussianPrediction):
         self._learn_features(x.shape[1], names)
         return self
 
+    @limited
     def partial_fit(
         self,
         X: ArrayLike,
@@ -246,6 +254,7 @@ class GaussianClassifier(GaussianPrediction):
         self._learn_features(x.shape[1], names)
         return self
 
+    @limited
     def merge(self, other: GaussianClassifier) -> Self:
         """Learn what another model has learned: as if this one had been fitted on its rows too.
 
@@ -302,6 +311,7 @@ class GaussianClassifier(GaussianPrediction):
         self._learn(union, total, self._dtype, self._grows)
         return self
 
+    @limited
     def forget(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Unlearn rows that the model was fitted on: as if it had never seen them.
 

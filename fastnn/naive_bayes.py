@@ -32,6 +32,9 @@ class GaussianNB(GaussianClassifier):
         What is added to all variances, as a share of the largest variance of a feature in all rows.
     missing : {"error", "marginalize"}
         What NaN in X means: an error, or a missing value, see `GaussianClassifier`.
+    num_threads : int, optional
+        The most threads that kernels may use; the default is `fastnn.get_num_threads()`. No result
+        depends on it.
 
     Attributes
     ----------
@@ -90,10 +93,12 @@ class GaussianNB(GaussianClassifier):
         priors: ArrayLike | None = None,
         var_smoothing: float = 1e-9,
         missing: str = "error",
+        num_threads: int | None = None,
     ) -> None:
         self.priors = priors
         self.var_smoothing = var_smoothing
         self.missing = missing
+        self.num_threads = num_threads
 
     def predict_joint_log_proba(self, X: ArrayLike) -> Array:
         """``log p(x | k) + log P(k)`` (n, c); the same as `joint_log_likelihood`.

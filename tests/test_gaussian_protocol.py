@@ -5,6 +5,7 @@ import importlib
 import inspect
 import pickle
 import warnings
+from contextlib import nullcontext
 
 import gaussian_oracle as oracle
 import numpy as np
@@ -15,6 +16,7 @@ from fastnn import (
     GaussianNB,
     LinearDiscriminantAnalysis,
     QuadraticDiscriminantAnalysis,
+    _limited,
 )
 
 FINER = "float32 log posteriors are finer than those of rounded posteriors"
@@ -93,9 +95,81 @@ def test_examples_run(name):
 @pytest.mark.parametrize("model_type", [*PEERS, GaussianClassifier])
 def test_every_method_is_documented(model_type):
     for name, method in inspect.getmembers(model_type, inspect.isfunction):
-        if name.startswith("_"):
+        if name.startswith("_") or name.endswith("_request"):
             continue
         doc = inspect.getdoc(method)
         assert "\nReturns\n-------\n" in doc
         for parameter in list(inspect.signature(method).parameters)[1:]:
             assert f"\n{parameter} : " in doc or f"\n**{parameter}" in doc
+
+
+@pytest.fixture(params=[*PEERS, GaussianClassifier], ids=lambda t: t.__name__)
+def any_type(request):
+    """Each Gaussian model, those of scikit-learn's names and the general one."""
+    return request.param
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_frames_are_rows_with_names(any_type, library, rng):
+    frames = pytest.importorskip(library)
+    x, y = oracle.blobs(rng)
+    frame = frames.DataFrame(dict(zip("abc", x.T, strict=True)))
+    model = any_type().fit(frame, y)
+    assert model.feature_names_in_.tolist() == ["a", "b", "c"] and model.n_features_in_ == 3
+    plain = any_type().fit(x, y)
+    assert np.array_equal(model.predict_proba(frame), plain.predict_proba(x))
+    assert not hasattr(plain, "feature_names_in_")
+    with pytest.raises(ValueError, match="feature names"):
+        model.predict(frame[["b", "a", "c"]])
+    with pytest.warns(UserWarning, match="does not have valid feature names"):
+        model.predict(x)
+    with pytest.warns(UserWarning, match="was fitted without feature names"):
+        plain.predict_proba(frame)
+    assert not hasattr(model.fit(x, y), "feature_names_in_")
+
+
+def test_names_last_through_learning_and_unlearning(rng):
+    pandas = pytest.importorskip("pandas")
+    x, y = oracle.blobs(rng)
+    frame = pandas.DataFrame(x, columns=list("abc"))
+    model = GaussianClassifier("shared").partial_fit(frame[:100], y[:100])
+    model.partial_fit(frame[100:], y[100:]).forget(frame[200:], y[200:])
+    other = GaussianClassifier("shared").fit(frame[200:], y[200:])
+    assert model.merge(other).feature_names_in_.tolist() == ["a", "b", "c"]
+    assert model.to_logistic().feature_names_in_.tolist() == ["a", "b", "c"]
+    before = model.means_
+    with pytest.raises(ValueError, match="feature names"):
+        model.partial_fit(frame.rename(columns={"a": "z"}), y)
+    with pytest.raises(ValueError, match="different names"):
+        model.merge(GaussianClassifier("shared").fit(frame.rename(columns={"a": "z"}), y))
+    assert model.means_ is before
+
+
+def test_tensors_are_rows(any_type, rng):
+    class Tensor:
+        """What hands its memory over by DLPack, and by nothing else."""
+
+        def __init__(self, a):
+            self.a, self.shape, self.ndim = a, a.shape, a.ndim
+
+        def __dlpack__(self, **kwargs):
+            return self.a.__dlpack__(**kwargs)
+
+        def __dlpack_device__(self):
+            return self.a.__dlpack_device__()
+
+    x, y = oracle.blobs(rng, "float32")
+    model = any_type().fit(Tensor(x), y)
+    assert np.array_equal(model.predict_proba(Tensor(x)), any_type().fit(x, y).predict_proba(x))
+
+
+def test_threads_are_limited_and_change_no_bit(any_type, rng, monkeypatch):
+    x, y = oracle.blobs(rng, n=3000, d=12)
+    model = any_type(num_threads=1).fit(x, y)
+    assert np.array_equal(model.predict_proba(x), any_type().fit(x, y).predict_proba(x))
+    with pytest.raises(ValueError, match="num_threads is 0"):
+        any_type(num_threads=0).fit(x, y)
+    limits = []
+    monkeypatch.setattr(_limited, "threads_of_call", lambda n: limits.append(n) or nullcontext())
+    model.fit(x, y).predict_proba(x[:1])
+    assert limits == [1, 1]

@@ -97,6 +97,7 @@ def use_gaussian_classifier() -> None:
         shrinkage="auto",
         store_covariance=True,
         missing="marginalize",
+        num_threads=1,
     )
     assert_type(model.fit(X, Y, sample_weight=W), fastnn.GaussianClassifier)
     model.partial_fit(X, Y, classes=[0, 1], sample_weight=W)
@@ -136,6 +137,7 @@ def use_linear_discriminant_analysis() -> None:
         store_covariance=True,
         tol=1e-4,
         covariance_estimator=None,
+        num_threads=1,
     )
     assert_type(model.fit(X, Y, sample_weight=W), fastnn.LinearDiscriminantAnalysis)
     model.set_params(shrinkage=None, covariance_estimator=MeanCovariance()).fit(X, Y)
@@ -161,6 +163,7 @@ def use_quadratic_discriminant_analysis() -> None:
         store_covariance=True,
         tol=1e-4,
         covariance_estimator=None,
+        num_threads=1,
     )
     assert_type(model.fit(X, Y, sample_weight=W), fastnn.QuadraticDiscriminantAnalysis)
     assert_type(model.decision_function(X), Array)
@@ -169,7 +172,7 @@ def use_quadratic_discriminant_analysis() -> None:
 
 
 def use_naive_bayes() -> None:
-    model = fastnn.GaussianNB(priors=None, var_smoothing=1e-9, missing="error")
+    model = fastnn.GaussianNB(priors=None, var_smoothing=1e-9, missing="error", num_threads=1)
     assert_type(model.fit(X, Y, sample_weight=W), fastnn.GaussianNB)
     assert_type(model.predict_joint_log_proba(X), Array)
     for learned in (model.theta_, model.var_, model.class_prior_):
