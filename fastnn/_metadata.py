@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 _METHODS = (
     "fit",
@@ -66,7 +66,7 @@ class Requests(dict[str, dict[str, Any]]):
 
 def _metadata_of(cls: type, method: str) -> tuple[str, ...]:
     """Return the names of the arguments of a method beside its rows."""
-    function = getattr(cls, method, None)
+    function: Any = getattr(cls, method, None)
     while hasattr(function, "__wrapped__"):
         function = function.__wrapped__
     code = getattr(function, "__code__", None)
@@ -134,6 +134,11 @@ class Routing:
     """
 
     _metadata_request: Requests
+
+    if TYPE_CHECKING:  # what __init_subclass__ adds to every class
+
+        def set_fit_request(self, **metadata: bool | str | None) -> Self: ...
+        def set_score_request(self, **metadata: bool | str | None) -> Self: ...
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -120,6 +120,10 @@ class GaussianClassifier(GaussianPrediction):
     covariance_: Array
     _grows: bool  # whether partial_fit may meet new classes
     _statistics: _stats.Statistics
+
+    if TYPE_CHECKING:  # as `Routing` has it for the methods of every estimator
+
+        def set_partial_fit_request(self, **metadata: bool | str | None) -> Self: ...
 
     def __init__(
         self,

@@ -214,6 +214,21 @@ def use_ridge() -> None:
     assert_type(model.coef_, Array)
 
 
+def use_routing() -> None:
+    try:
+        import sklearn  # type: ignore[import-not-found,import-untyped,unused-ignore]
+    except ImportError:
+        return
+    with sklearn.config_context(enable_metadata_routing=True):
+        ridge = fastnn.Ridge().set_fit_request(sample_weight=True)
+        assert_type(ridge, fastnn.Ridge)
+        assert_type(ridge.set_score_request(sample_weight="weight"), fastnn.Ridge)
+        ridge.get_metadata_routing()
+        model = fastnn.GaussianClassifier()
+        model = model.set_partial_fit_request(classes=True, sample_weight=False)
+        assert_type(model, fastnn.GaussianClassifier)
+
+
 def use_runtime() -> None:
     assert_type(fastnn.backend(), str)
     assert_type(fastnn.available_isas(), tuple[str, ...])
@@ -236,6 +251,7 @@ def main() -> None:
     use_naive_bayes()
     use_logistic_regression()
     use_ridge()
+    use_routing()
     use_runtime()
 
 
