@@ -5,7 +5,7 @@ functions of `kernels` are their parts, on plain arrays.
 """
 
 from . import datasets, kernels, runtime
-from .discriminant import LinearDiscriminantAnalysis, QuadraticDiscriminantAnalysis
+from .discriminant import LinearDiscriminantAnalysis
 from .gaussian import GaussianClassifier
 from .kernels import (
     cholesky_factors,
@@ -25,6 +25,7 @@ from .kernels import (
 from .linear import LogisticRegression, Ridge
 from .naive_bayes import GaussianNB
 from .network import Network
+from .quadratic_discriminant import QuadraticDiscriminantAnalysis
 from .runtime import (
     available_isas,
     backend,

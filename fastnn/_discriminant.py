@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _gaussian_stats as _stats
+from ._check import one_of
+from ._check_network import number
 from .runtime import backend_module as _backend
 
 Array = NDArray[Any]
@@ -39,6 +41,33 @@ class Within(NamedTuple):
     weights: Array
     means: Array
     covariance: Array
+
+
+def check(model: Any, solvers: tuple[str, ...]) -> None:
+    """Check the parameters of a discriminant analysis that say how it finds covariances."""
+    one_of("solver", model.solver, solvers)
+    number("tol", model.tol, "at least 0", lambda t: t >= 0)
+    if isinstance(model.shrinkage, str):
+        one_of("shrinkage", model.shrinkage, ("auto",))
+    elif model.shrinkage is not None:
+        number("shrinkage", model.shrinkage, "between 0 and 1", lambda s: 0 <= s <= 1)
+    if model.covariance_estimator is not None:
+        if not hasattr(model.covariance_estimator, "fit"):
+            raise ValueError(
+                f"covariance_estimator {model.covariance_estimator!r} must have a method fit"
+            )
+        if model.solver == "svd":
+            other = [solver for solver in solvers if solver != "svd"]
+            raise ValueError(
+                "covariance_estimator is not supported with solver='svd', only with "
+                + " or ".join(map(repr, other))
+            )
+        if model.shrinkage:
+            raise ValueError("give either covariance_estimator or shrinkage, not both")
+    if model.solver == "svd" and model.shrinkage is not None:
+        raise NotImplementedError(
+            "shrinkage is not supported with solver='svd', only with another solver"
+        )
 
 
 def priors_of(given: Any, weights: Array) -> Array:

@@ -42,7 +42,7 @@ PEERS = {
     QuadraticDiscriminantAnalysis: "discriminant_analysis",
     GaussianNB: "naive_bayes",
 }
-MODULES = ("discriminant", "naive_bayes", "gaussian", "_transform_output")
+MODULES = ("discriminant", "quadratic_discriminant", "naive_bayes", "gaussian", "_transform_output")
 every_model = pytest.mark.parametrize("model_type", PEERS)
 
 
