@@ -118,7 +118,7 @@ class Estimator(Routing):
         defaults = self._parameter_defaults()
         values = self.get_params(deep=False)
         listed = {name: (v, not _same(v, defaults[name])) for name, v in values.items()}
-        return _html.page(self, listed, hasattr(self, "n_features_in_"))
+        return _html.page(type(self).__name__, listed, hasattr(self, "n_features_in_"))
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
         return {"text/plain": repr(self), "text/html": self._repr_html_()}

@@ -1,41 +1,27 @@
-"""How a notebook shows an estimator: a table of its parameters that unfolds."""
+"""How a notebook shows an estimator: a line that unfolds into a table of its parameters."""
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 _STYLE = (
-    "table{border-collapse:collapse;margin:.3em 0 0 1em}"
-    "td{text-align:left!important;padding:.1em .6em;font-family:monospace}"
-    "tr.given td{font-weight:bold}summary{cursor:pointer}"
+    ".fastnn-estimator summary{cursor:pointer}"
+    ".fastnn-estimator td{text-align:left;padding:.1em .6em;font-family:monospace}"
+    ".fastnn-estimator .given{font-weight:bold}"
 )
+_ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"})
 
 
-def _escaped(text: str) -> str:
-    for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;")):
-        text = text.replace(character, entity)
-    return text
-
-
-def page(estimator: Any, parameters: dict[str, tuple[Any, bool]], fitted: bool) -> str:
-    """Return HTML for an estimator, of its parameters: the value, and whether it was given.
-
-    Where scikit-learn is loaded it is drawn by it, so that it looks like the others there.
-    """
-    draw = getattr(sys.modules.get("sklearn.utils"), "estimator_html_repr", None)
-    if draw is not None:
-        return str(draw(estimator))
+def page(title: str, parameters: dict[str, tuple[Any, bool]], fitted: bool) -> str:
+    """Return HTML of an estimator's name and parameters: the value, and whether it is no default."""
     rows = "".join(
-        f'<tr class="{"given" if given else "default"}">'
-        f"<td>{_escaped(name)}</td><td>{_escaped(repr(value))}</td></tr>"
+        f'<tr class="{"given" if given else "default"}"><td>{name}</td>'
+        f"<td>{repr(value).translate(_ENTITIES)}</td></tr>"
         for name, (value, given) in parameters.items()
     )
-    title = _escaped(type(estimator).__name__)
     state = "fitted" if fitted else "not fitted"
     return (
-        f'<div class="fastnn-estimator"><style>@scope{{{_STYLE}}}</style>'
-        f"<details><summary>{title} <small>({state})</small></summary>"
-        f"<table><tbody>{rows}</tbody></table></details>"
-        f"<noscript><pre>{_escaped(repr(estimator))}</pre></noscript></div>"
+        f'<div class="fastnn-estimator"><style>{_STYLE}</style><details>'
+        f"<summary>{title.translate(_ENTITIES)} <small>({state})</small></summary>"
+        f"<table><tbody>{rows}</tbody></table></details></div>"
     )
