@@ -22,6 +22,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "names",
     "peer_differences",
+    "peer_interface",
 ]
 exclude_patterns = ["_build", "_ext", "**/README.md"]
 templates_path = ["_templates"]
