@@ -5,6 +5,7 @@ functions of `kernels` are their parts, on plain arrays.
 """
 
 from . import datasets, kernels, runtime
+from ._model_file import ModelFileError, load
 from .discriminant import LinearDiscriminantAnalysis
 from .gaussian import GaussianClassifier
 from .kernels import (
@@ -43,6 +44,7 @@ __all__ = [
     "GaussianNB",
     "LinearDiscriminantAnalysis",
     "LogisticRegression",
+    "ModelFileError",
     "Network",
     "QuadraticDiscriminantAnalysis",
     "Ridge",
@@ -58,6 +60,7 @@ __all__ = [
     "isa",
     "kernels",
     "linear_loss",
+    "load",
     "log_softmax",
     "logsumexp",
     "runtime",

@@ -14,14 +14,22 @@ from numpy.typing import ArrayLike, NDArray
 from . import _html
 from ._labels import encode, label_array, lookup, one_column, sorted_labels, weights
 from ._metadata import Routing
-from ._peers import ConvergenceWarning, DataConversionWarning, NotFittedError, known_to_peers
+from ._peers import (
+    ConvergenceWarning,
+    DataConversionWarning,
+    InconsistentVersionWarning,
+    NotFittedError,
+    known_to_peers,
+)
 from ._rows import check_names, data, feature_names, is_plain, matrix, require_numbers
+from ._saving import Saving
 
 __all__ = [
     "ClassifierMixin",
     "ConvergenceWarning",
     "DataConversionWarning",
     "Estimator",
+    "InconsistentVersionWarning",
     "NotFittedError",
     "RegressorMixin",
     "data",
@@ -42,7 +50,7 @@ Array = NDArray[Any]
 _known_to_peers = known_to_peers
 
 
-class Estimator(Routing):
+class Estimator(Saving, Routing):
     """Parameters of a model: the constructor stores them, `fit` checks them and learns.
 
     A learned attribute ends in an underscore; `n_features_in_` is among them, and

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _estimator
 from ._check_network import number
+from ._fields import F64, Floats, Integers, Kind, Labels, Maybe, Optional, Record, Text
 from ._inference import ConfidenceIntervals, Inference, StandardErrors
 from ._sparse import Csr
 from .runtime import backend_module as _backend
@@ -38,6 +39,11 @@ class LinearPrediction(_estimator.ClassifierMixin, _estimator.Estimator):
     Of two classes there is one logit, that of the second one.
     """
 
+    _SAVED: ClassVar[dict[str, Kind | None]] = {
+        "classes_": Labels(),
+        "coef_": Floats("k", "d"),
+        "intercept_": Floats("k"),
+    }
     classes_: Array
     coef_: Array
     intercept_: Array
@@ -164,6 +170,21 @@ class LinearPrediction(_estimator.ClassifierMixin, _estimator.Estimator):
 class LogisticPrediction(LinearPrediction):
     """The methods of LogisticRegression that only ask what it has learned."""
 
+    _SAVED: ClassVar[dict[str, Kind | None]] = {
+        "n_iter_": Integers(1),
+        "_inference": Maybe(
+            Record(
+                Inference,
+                {
+                    "errors": Optional(
+                        Record(StandardErrors, {"coef": F64("k", "d"), "intercept": F64("k")})
+                    ),
+                    "reason": Text(),
+                    "warning": Optional(Text()),
+                },
+            )
+        ),
+    }
     _inference: Inference
 
     def standard_errors(self) -> StandardErrors:

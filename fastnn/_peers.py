@@ -17,6 +17,16 @@ class ConvergenceWarning(UserWarning):
     """A fit has ended somewhere else than at the minimum that was asked for."""
 
 
+class InconsistentVersionWarning(UserWarning):
+    """A model was unpickled with another version of fastnn than it was pickled with."""
+
+    def __init__(self, message: str) -> None:  # scikit-learn's takes other arguments
+        UserWarning.__init__(self, message)
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
 def known_to_peers(own: type) -> type:
     """Return a class that also derives from scikit-learn's of that name, if that is loaded."""
     theirs = getattr(sys.modules.get("sklearn.exceptions"), own.__name__, None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +12,7 @@ from . import _estimator
 from . import _gaussian_stats as _stats
 from ._check_network import integer
 from ._discriminant import Rows
+from ._fields import Floats, Kind, Maybe
 from ._limited import limited
 from ._linear_prediction import LinearPrediction
 from ._transform_output import TransformOutput
@@ -102,6 +103,15 @@ class LinearDiscriminantAnalysis(TransformOutput, LinearPrediction):
     of Multivariate Analysis 88 (2004).
     """
 
+    _SAVED: ClassVar[dict[str, Kind | None]] = {
+        "means_": Floats("c", "d"),
+        "priors_": Floats("c"),
+        "covariance_": Maybe(Floats("d", "d")),
+        "scalings_": Maybe(Floats("d", "r")),
+        "xbar_": Maybe(Floats("d")),
+        # Shares of nothing where the classes' means are the same.
+        "explained_variance_ratio_": Maybe(Floats("s", finite=False)),
+    }
     means_: Array
     priors_: Array
     scalings_: Array

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _estimator
+from . import _estimator, _fields, _gaussian_fields
 from . import _gaussian_stats as _stats
 from ._check import one_of
 from ._check_models import COVARIANCES
@@ -114,6 +115,15 @@ class GaussianClassifier(GaussianPrediction):
     pairwise algorithm for computing sample variances, COMPSTAT 1982.
     """
 
+    _SAVED: ClassVar[dict[str, _fields.Kind | None]] = {
+        "classes_": _fields.Labels(),
+        "means_": _fields.F64("c", "d"),
+        "priors_": _fields.F64("c"),
+        "class_count_": _fields.F64("c"),
+        "_kind": _fields.Text(COVARIANCES),
+        "_dtype": _fields.FloatType(),
+        "_grows": _fields.Flag(),
+    }
     means_: Array
     class_count_: Array
     shrinkage_: Array | float
@@ -146,6 +156,17 @@ class GaussianClassifier(GaussianPrediction):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = self.missing == "marginalize" and self.covariance == "diag"
         return tags
+
+    @classmethod
+    def _fields(cls, state: Mapping[str, Any]) -> dict[str, _fields.Kind]:
+        fields = super()._fields(state)
+        if not fields:
+            return fields
+        kind = fields["_kind"].value(state.get("_kind"), {}, "_kind")
+        return _fields.declared(cls, _gaussian_fields.of_kind(kind))
+
+    def _require_agreement(self) -> None:
+        _gaussian_fields.require_densities(self._densities)
 
     @limited
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _check, _estimator, _least_squares, _logistic
 from ._check_network import integer, number
+from ._fields import Floats, Kind
 from ._inference import Inference, infer
 from ._lbfgs import NOT_FINITE, largest
 from ._linear_prediction import LogisticPrediction, affine
@@ -354,6 +355,14 @@ class Ridge(_estimator.RegressorMixin, _estimator.Estimator):
     def __init__(self, alpha: float = 1.0, *, fit_intercept: bool = True) -> None:
         self.alpha = alpha
         self.fit_intercept = fit_intercept
+
+    @classmethod
+    def _fields(cls, state: Mapping[str, Any]) -> dict[str, Kind]:
+        fields = super()._fields(state)
+        if not fields:
+            return fields
+        targets = ("t",) if np.ndim(state.get("coef_", 0)) == 2 else ()
+        return fields | {"coef_": Floats(*targets, "d"), "intercept_": Floats(*targets)}
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import _gaussian_stats as _stats
 from ._check import one_of
 from ._check_network import number
+from ._fields import Count, Each, Floats, Kind, Number, Optional
 from .gaussian import GaussianClassifier
 
 __all__ = ["GaussianNB"]
@@ -80,6 +81,18 @@ class GaussianNB(GaussianClassifier):
     computing sample variances, COMPSTAT 1982.
     """
 
+    _SAVED: ClassVar[dict[str, Kind | None]] = {
+        "means_": None,
+        "priors_": None,
+        "shrinkage_": None,
+        "covariance_": None,
+        "theta_": Floats("c", "d"),
+        "var_": Floats("c", "d"),
+        "epsilon_": Number(),
+        "class_count_": Floats("c"),
+        "class_prior_": Floats("c"),
+        "_flat": Optional(Each((Count(), Count()), tuple)),
+    }
     covariance = "diag"
     theta_: Array
     var_: Array

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import copyreg
 import math
+import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from . import _check, _full_batch
+from . import _check, _fields, _full_batch
 from . import _check_network as _rules
 from .runtime import backend_module as _backend
 from .runtime import threads_of_call
@@ -401,6 +403,76 @@ class Network(NetworkCall):
                 if stops(epoch, loss):
                     break
         return losses
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network to a file that `fastnn.load` reads.
+
+        Parameters
+        ----------
+        path : str or PathLike
+            A file that is there is replaced, once the new one is complete.
+
+        Raises
+        ------
+        ImportError
+            If the package safetensors is not installed.
+        TypeError
+            If the class is not fastnn's own.
+        ValueError
+            If a weight or bias is not finite.
+        OSError
+            If the file cannot be written; one that was there is still as it was.
+
+        Notes
+        -----
+        The format is safetensors: other programs read the arrays weights.0, biases.0, weights.1, ...
+
+        Examples
+        --------
+        >>> import os, tempfile, numpy as np, fastnn
+        >>> net, x = fastnn.Network((4, 3, 2), rng=0), np.ones((1, 4), np.float32)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = os.path.join(folder, "net.safetensors")
+        ...     net.save(path)
+        ...     np.array_equal(fastnn.load(path)(x), net(x))
+        True
+        """
+        from . import _model_file
+
+        _model_file.save(self, path)
+
+    @classmethod
+    def _fields(cls, state: Mapping[str, Any]) -> dict[str, _fields.Kind]:
+        """Return what is saved of a network that has this state, or this tree in a file."""
+        widths = _fields.Many(_fields.Count(1), tuple)
+        sizes = widths.value(list(state.get("sizes", ())), {}, "sizes")
+        dtype = _fields.Text(("float32", "float64")).value(state.get("dtype"), {}, "dtype")
+        pairs = list(pairwise(sizes))
+        return {
+            "sizes": widths,
+            "activation": _fields.Many(_fields.Text(), tuple),
+            "output": _fields.Text(),
+            "loss": _fields.Maybe(_fields.Text()),
+            "huber_delta": _fields.Maybe(_fields.Number()),
+            "dtype": _fields.Text(),
+            "weights": _fields.Each(_fields.Floats(k, m, dtype=dtype) for k, m in pairs),
+            "biases": _fields.Each(_fields.Floats(m, dtype=dtype) for _, m in pairs),
+        }
+
+    def _saved(self) -> dict[str, Any]:
+        return self.__getstate__()
+
+    def _saved_parameters(self) -> dict[str, Any]:
+        return {}
+
+    @classmethod
+    def _restored(cls, parameters: Mapping[str, Any], state: Mapping[str, Any]) -> Self:
+        """Return the network of this state, the arrays of which have the shapes of its sizes."""
+        if parameters:
+            raise _fields.ModelFileError(f"a network has no parameters {list(parameters)}")
+        network = cls.__new__(cls)
+        network.__setstate__(dict(state))
+        return network
 
     @contextmanager
     def _exclusive(self, what: str) -> Iterator[None]:

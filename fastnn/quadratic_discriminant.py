@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,6 +11,7 @@ from . import _discriminant as _analysis
 from . import _gaussian_stats as _stats
 from ._check_network import number
 from ._discriminant import Rows
+from ._fields import Floats, Kind, Many, Maybe
 from .gaussian import GaussianClassifier
 
 __all__ = ["QuadraticDiscriminantAnalysis"]
@@ -95,6 +96,15 @@ class QuadraticDiscriminantAnalysis(GaussianClassifier):
     covariance = "full"
     missing = "error"
     covariance_: list[Array]  # type: ignore[assignment]
+    _SAVED: ClassVar[dict[str, Kind | None]] = {
+        "means_": Floats("c", "d"),
+        "priors_": Floats("c"),
+        "class_count_": Floats("c"),
+        "shrinkage_": None,
+        "covariance_": Maybe(Many(Floats("d", "d"))),
+        "rotations_": Many(Floats("d", "d")),
+        "scalings_": Many(Floats("d")),
+    }
     rotations_: list[Array]
     scalings_: list[Array]
 

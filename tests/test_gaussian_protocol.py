@@ -98,7 +98,8 @@ def test_every_method_is_documented(model_type):
         if name.startswith("_") or name.endswith("_request"):
             continue
         doc = inspect.getdoc(method)
-        assert "\nReturns\n-------\n" in doc
+        returns = inspect.signature(method).return_annotation != "None"
+        assert ("\nReturns\n-------\n" in doc) == returns
         for parameter in list(inspect.signature(method).parameters)[1:]:
             assert f"\n{parameter} : " in doc or f"\n**{parameter}" in doc
 

@@ -36,6 +36,8 @@ def test_everything_public_is_documented(cls):
         lines = doc.splitlines()
         found = [line for line, below in pairwise(lines) if below == "-" * len(line) and line]
         assert found == [s for s in SECTIONS if s in found], name
-        assert {"Returns", "Raises", "Examples"} <= set(found), name
+        returns = inspect.signature(function).return_annotation != "None"
+        assert {"Raises", "Examples"} <= set(found), name
+        assert ("Returns" in found) == returns, name
         for parameter in list(inspect.signature(function).parameters)[1:]:
             assert f"\n{parameter} : " in doc, name

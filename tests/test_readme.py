@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
 
@@ -11,9 +13,13 @@ def test_there_are_two_commands():
     assert commands[:2] == ["pip install . && fastnn demo", "pip install -e '.[test]' && pytest"]
 
 
-def test_the_examples_run(capsys):
-    example, models = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    exec(compile(models, "README.md", "exec"), {})
+def test_the_examples_run(capsys, tmp_path, monkeypatch):
+    pytest.importorskip("safetensors")
+    monkeypatch.chdir(tmp_path)
+    example, models, saving = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    names = {}
+    exec(compile(models + saving, "README.md", "exec"), names)
+    assert (names["again"].predict(names["X"]) == names["model"].predict(names["X"])).all()
     capsys.readouterr()
     exec(compile(example, "README.md", "exec"), {})
     accuracy, shape = capsys.readouterr().out.split(maxsplit=1)

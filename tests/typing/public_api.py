@@ -1,5 +1,7 @@
 """Every public name, method and parameter, used once: `mypy --strict` checks it, a test runs it."""
 
+import tempfile
+from pathlib import Path
 from typing import Any, assert_type
 
 import numpy as np
@@ -229,6 +231,21 @@ def use_routing() -> None:
         assert_type(model, fastnn.GaussianClassifier)
 
 
+def use_files() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.safetensors"
+        fastnn.Ridge(1.0).save(path)
+        assert isinstance(fastnn.load(path), fastnn.Ridge)
+        fastnn.Network((3, 2)).save(str(path))
+        network: fastnn.Network = fastnn.load(path)
+        assert_type(network.sizes, tuple[int, ...])
+        path.write_bytes(b"")
+        try:
+            fastnn.load(path)
+        except fastnn.ModelFileError as error:
+            assert isinstance(error, ValueError)
+
+
 def use_runtime() -> None:
     assert_type(fastnn.backend(), str)
     assert_type(fastnn.available_isas(), tuple[str, ...])
@@ -252,6 +269,7 @@ def main() -> None:
     use_logistic_regression()
     use_ridge()
     use_routing()
+    use_files()
     use_runtime()
 
 

@@ -1,0 +1,90 @@
+"""One fitted model of each kind that can be saved, small, with the rows that it was fitted to."""
+
+import numpy as np
+
+import fastnn
+
+
+def rows(dtype=np.float64, n=60, d=3, c=3):
+    """Rows (n, d) of c overlapping classes, and their indices."""
+    rng = np.random.default_rng(7)
+    labels = np.arange(n) % c
+    return (rng.normal(size=(n, d)) + labels[:, np.newaxis]).astype(dtype), labels
+
+
+def _linear(dtype):
+    x, labels = rows(dtype)
+    two = labels > 0
+    yield "logistic", fastnn.LogisticRegression(C=2.0), labels
+    yield "logistic-two", fastnn.LogisticRegression(class_weight={"b": 2.0}), two
+    yield "logistic-mle", fastnn.LogisticRegression(C=np.inf, tol=1e-6), two
+    yield "ridge", fastnn.Ridge(0.5), x[:, 0] + labels
+    yield "ridge-many", fastnn.Ridge(0.5, fit_intercept=False), np.c_[x[:, 0], labels]
+
+
+def _gaussian(dtype):
+    _, labels = rows(dtype)
+    priors = np.array([0.2, 0.3, 0.5])
+    for covariance in ("full", "shared", "diag"):
+        model = fastnn.GaussianClassifier(covariance, priors=priors, store_covariance=True)
+        yield f"gaussian-{covariance}", model, labels
+    yield "bayes", fastnn.GaussianNB(), labels
+    yield "quadratic", fastnn.QuadraticDiscriminantAnalysis(), labels
+    yield (
+        "quadratic-eigen",
+        fastnn.QuadraticDiscriminantAnalysis(
+            solver="eigen", shrinkage="auto", store_covariance=True
+        ),
+        labels,
+    )
+    for solver in ("svd", "lsqr", "eigen"):
+        model = fastnn.LinearDiscriminantAnalysis(solver, priors=[0.2, 0.3, 0.5])
+        yield f"linear-{solver}", model, labels
+    yield "linear-two", fastnn.LinearDiscriminantAnalysis(n_components=1), labels > 0
+
+
+def fitted(dtype=np.float64):
+    """Every model by a name, fitted; those that learn from labels learn texts."""
+    x, _ = rows(dtype)
+    models = {}
+    for source in (_linear, _gaussian):
+        for name, model, y in source(dtype):
+            labels = y.dtype.kind != "f"
+            models[name] = model.fit(x, np.array(["a", "b", "c"])[y.astype(int)] if labels else y)
+    models["network"] = fastnn.Network((3, 4, 2), activation="tanh", dtype=dtype, rng=0)
+    return models
+
+
+NAMES = tuple(fitted())
+
+
+def answers(model, x):
+    """All that a model says of rows."""
+    if isinstance(model, fastnn.Network):
+        return {"call": model(x)}
+    methods = ("predict", "predict_proba", "predict_log_proba", "decision_function", "transform")
+    methods += ("score_samples", "joint_log_likelihood")
+    said = {}
+    for method in methods:
+        if hasattr(model, method):
+            try:
+                said[method] = getattr(model, method)(x)
+            except NotImplementedError:  # transform of a solver without it
+                continue
+    assert said
+    return said
+
+
+def same(a, b):
+    """Whether two values are the same, with the bits of all arrays in them."""
+    if isinstance(a, np.ndarray):
+        return (
+            isinstance(b, np.ndarray)
+            and (a.dtype, a.shape) == (b.dtype, b.shape)
+            and (a.tolist() == b.tolist() if a.dtype == object else a.tobytes() == b.tobytes())
+        )
+    if isinstance(a, (list, tuple)):
+        return type(a) is type(b) and len(a) == len(b) and all(map(same, a, b))
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    return type(a) is type(b) and repr(a) == repr(b)
