@@ -459,7 +459,7 @@ static block new_block(const fnn_scratch *s, const fnn_samples *from, ptrdiff_t 
         .s = s, .from = from, .begin = begin, .rows = rows,
         .x = from->order ? (fnn_in){ s->x, rows, net->inputs, s->x_ld, 1 }
                          : fnn_slice(net->dt, from->x, begin, rows),
-        .loss = { .c = c, .scale = 1 / weight, .losses = s->losses,
+        .loss = { .c = c, .scale = 1 / weight, .delta = net->huber_delta, .losses = s->losses,
                   .labels = from->y.labels ? s->labels : NULL,
                   .targets = s->targets, .targets_rs = c,
                   .weights = from->y.weights ? s->weights : NULL },

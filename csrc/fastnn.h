@@ -33,11 +33,22 @@ typedef enum {
     FNN_NSTATUS
 } fnn_status;
 
-typedef enum { FNN_IDENTITY, FNN_SIGMOID, FNN_TANH, FNN_RELU, FNN_SOFTMAX, FNN_NACT } fnn_act;
+typedef enum {
+    FNN_IDENTITY, FNN_SIGMOID, FNN_TANH, FNN_RELU, FNN_EXP, FNN_SOFTMAX, FNN_NACT
+} fnn_act;
 
 typedef enum { FNN_MAP_EXP, FNN_MAP_LOG1P, FNN_MAP_SIGMOID, FNN_MAP_TANH, FNN_NMAP } fnn_function;
 
-typedef enum { FNN_SOFTMAX_CE, FNN_SIGMOID_CE, FNN_SQUARED_ERROR, FNN_NLOSS } fnn_loss;
+/* Of logits z and targets y, summed over the columns of a row. Linear models take the first three. */
+typedef enum {
+    FNN_SOFTMAX_CE,
+    FNN_SIGMOID_CE,
+    FNN_SQUARED_ERROR,  /* 1/2 r^2, r = z - y                                     */
+    FNN_POISSON,        /* exp(z) - y z                                           */
+    FNN_HUBER,          /* 1/2 r^2 where |r| <= delta, else delta (|r| - delta/2) */
+    FNN_ABSOLUTE_ERROR, /* |r|; its derivative at 0 is taken for 0                */
+    FNN_NLOSS
+} fnn_loss;
 
 typedef enum { FNN_SGD, FNN_MOMENTUM, FNN_NESTEROV, FNN_ADAM, FNN_NSOLVER } fnn_solver;
 
@@ -125,9 +136,10 @@ FNN_API fnn_status fnn_dense_forward(fnn_dtype dt, fnn_act act, fnn_in x, fnn_in
 FNN_API fnn_status fnn_dense_backward(fnn_dtype dt, fnn_act act, fnn_in x, fnn_in w, fnn_in y,
                                       fnn_in dy, fnn_out dx, fnn_out dw, fnn_out db);
 
-/* *loss = weighted mean over the rows of z of the loss, dz = its gradient; both from logits. */
-FNN_API fnn_status fnn_loss_gradient(fnn_dtype dt, fnn_loss fn, fnn_in z, fnn_targets y,
-                                     double *loss, fnn_out dz);
+/* *loss = weighted mean over the rows of z of the loss, dz = its gradient; both from logits.
+ * huber_delta > 0 is the delta of FNN_HUBER. */
+FNN_API fnn_status fnn_loss_gradient(fnn_dtype dt, fnn_loss fn, double huber_delta, fnn_in z,
+                                     fnn_targets y, double *loss, fnn_out dz);
 
 /* ---- optimisers --------------------------------------------------------------------------- */
 
@@ -166,11 +178,15 @@ typedef struct fnn_network fnn_network;
 
 /* layers >= 1 layers of sizes[0] -> sizes[1] -> ... -> sizes[layers], all >= 1; acts[l] is the
  * activation of layer l, softmax only for the last one. The loss follows from that last one:
- * softmax and sigmoid their cross-entropy, identity the squared error; others have none.
- * Parameters start at zero. */
+ * softmax and sigmoid their cross-entropy, identity the squared error, exp that of Poisson; others
+ * have none. Parameters start at zero. */
 FNN_API fnn_status fnn_network_new(fnn_dtype dt, ptrdiff_t layers, const ptrdiff_t *sizes,
                                    const fnn_act *acts, fnn_network **net);
 FNN_API void fnn_network_free(fnn_network *net);
+
+/* Another loss for a last activation of identity: FNN_HUBER or FNN_ABSOLUTE_ERROR, or the one that
+ * there is. FNN_EVALUE if it does not fit; not to be called during anything else. */
+FNN_API fnn_status fnn_network_set_loss(fnn_network *net, fnn_loss loss, double huber_delta);
 
 /* Views of the parameters, valid as long as the network: w (k, m), b (1, m), cs == 1. They may be
  * read and written by whoever holds the network, as its maker does until the first release. While

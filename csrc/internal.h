@@ -174,6 +174,7 @@ typedef struct {
     ptrdiff_t targets_rs;
     const void *weights; /* or NULL */
     double scale;        /* 1 / sum of the weights */
+    double delta;        /* of huber_loss */
     void *dz;
     ptrdiff_t dz_rs;
     double *losses; /* NULL, or where each row's loss times its weight goes */

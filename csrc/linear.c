@@ -364,6 +364,8 @@ static fnn_status check(fnn_dtype dt, fnn_loss fn, fnn_in x, fnn_targets y, ptrd
 {
     if (x.rows == 0 || c < 1 || width < x.cols || width > x.cols + 1 || width < 1)
         return FNN_ESHAPE;
+    if (fn > FNN_SQUARED_ERROR)
+        return FNN_EVALUE;
     const fnn_status status = fnn_check_targets(fn, y, x.rows, c);
     if (status)
         return status;

@@ -153,7 +153,10 @@ double fnn_loss_block(const fnn_kernels *kn, fnn_loss fn, const fnn_loss_rows *r
     switch (fn) {
     case FNN_SOFTMAX_CE: return kn->softmax_ce(rows);
     case FNN_SIGMOID_CE: return kn->sigmoid_ce(rows);
-    default: return kn->squared_error(rows);
+    case FNN_SQUARED_ERROR: return kn->squared_error(rows);
+    case FNN_POISSON: return kn->poisson_loss(rows);
+    case FNN_HUBER: return kn->huber_loss(rows);
+    default: return kn->absolute_error(rows);
     }
 }
 
@@ -169,8 +172,8 @@ static fnn_status check_loss(fnn_dtype dt, fnn_loss fn, fnn_in z, fnn_targets y,
     return fnn_check_out(dt, dz, inputs, 3);
 }
 
-fnn_status fnn_loss_gradient(fnn_dtype dt, fnn_loss fn, fnn_in z, fnn_targets y, double *loss,
-                             fnn_out dz)
+fnn_status fnn_loss_gradient(fnn_dtype dt, fnn_loss fn, double huber_delta, fnn_in z, fnn_targets y,
+                             double *loss, fnn_out dz)
 {
     const fnn_kernels *kn = fnn_kernels_for(dt);
     if (!kn)
@@ -178,6 +181,8 @@ fnn_status fnn_loss_gradient(fnn_dtype dt, fnn_loss fn, fnn_in z, fnn_targets y,
     const fnn_status status = check_loss(dt, fn, z, y, dz);
     if (status)
         return status;
+    if (fn == FNN_HUBER && !(huber_delta > 0))
+        return FNN_EVALUE;
     double sum_of_weights = 0;
     for (ptrdiff_t i = 0; i < z.rows; i++)
         sum_of_weights += fnn_weight(dt, y, i);
@@ -194,7 +199,8 @@ fnn_status fnn_loss_gradient(fnn_dtype dt, fnn_loss fn, fnn_in z, fnn_targets y,
     double sum = 0;
     for (ptrdiff_t i = 0; i < z.rows; i += FNN_ROW_BLOCK) {
         const ptrdiff_t n = fnn_min(FNN_ROW_BLOCK, z.rows - i);
-        fnn_loss_rows rows = { .n = n, .c = z.cols, .scale = 1 / sum_of_weights };
+        fnn_loss_rows rows = { .n = n, .c = z.cols, .scale = 1 / sum_of_weights,
+                               .delta = huber_delta };
         rows.z = fnn_rows_in(dt, z, i, n, scratch, &rows.z_rs);
         if (y.labels)
             rows.labels = y.labels + i;

@@ -16,7 +16,19 @@ static fnn_loss loss_of(fnn_act output)
 {
     return output == FNN_SOFTMAX ? FNN_SOFTMAX_CE
          : output == FNN_SIGMOID ? FNN_SIGMOID_CE
-         : output == FNN_IDENTITY ? FNN_SQUARED_ERROR : FNN_NLOSS;
+         : output == FNN_IDENTITY ? FNN_SQUARED_ERROR
+         : output == FNN_EXP ? FNN_POISSON : FNN_NLOSS;
+}
+
+fnn_status fnn_network_set_loss(fnn_network *net, fnn_loss loss, double huber_delta)
+{
+    const fnn_act output = net->layer[net->layers - 1].act;
+    const bool other = output == FNN_IDENTITY && (loss == FNN_HUBER || loss == FNN_ABSOLUTE_ERROR);
+    if ((!other && loss != loss_of(output)) || (loss == FNN_HUBER && !(huber_delta > 0)))
+        return FNN_EVALUE;
+    net->loss = loss;
+    net->huber_delta = huber_delta;
+    return FNN_OK;
 }
 
 /* In floating-point operations; the weights have to be read, too, which counts where there are few rows

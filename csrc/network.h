@@ -26,6 +26,7 @@ typedef struct {
 struct fnn_network {
     fnn_dtype dt;
     fnn_loss loss; /* FNN_NLOSS: the last activation has none */
+    double huber_delta;
     ptrdiff_t layers, inputs, parameters, biases, widest, block_rows;
     double flops;   /* of the products for one row */
     double outputs; /* of all layers, for one row */

@@ -20,6 +20,7 @@ cdef extern from "fastnn.h" nogil:
         FNN_SIGMOID
         FNN_TANH
         FNN_RELU
+        FNN_EXP
         FNN_SOFTMAX
 
     ctypedef enum fnn_function:
@@ -32,6 +33,9 @@ cdef extern from "fastnn.h" nogil:
         FNN_SOFTMAX_CE
         FNN_SIGMOID_CE
         FNN_SQUARED_ERROR
+        FNN_POISSON
+        FNN_HUBER
+        FNN_ABSOLUTE_ERROR
 
     ctypedef enum fnn_solver:
         FNN_SGD
@@ -104,8 +108,8 @@ cdef extern from "fastnn.h" nogil:
                                  fnn_out y)
     fnn_status fnn_dense_backward(fnn_dtype dt, fnn_act act, fnn_in x, fnn_in w, fnn_in y,
                                   fnn_in dy, fnn_out dx, fnn_out dw, fnn_out db)
-    fnn_status fnn_loss_gradient(fnn_dtype dt, fnn_loss fn, fnn_in z, fnn_targets y, double *loss,
-                                 fnn_out dz)
+    fnn_status fnn_loss_gradient(fnn_dtype dt, fnn_loss fn, double huber_delta, fnn_in z,
+                                 fnn_targets y, double *loss, fnn_out dz)
 
     fnn_optimizer fnn_optimizer_init(fnn_solver solver, double learning_rate, double momentum,
                                      double alpha)
@@ -113,6 +117,7 @@ cdef extern from "fastnn.h" nogil:
     fnn_status fnn_network_new(fnn_dtype dt, Py_ssize_t layers, const Py_ssize_t *sizes,
                                const fnn_act *acts, fnn_network **net)
     void fnn_network_free(fnn_network *net)
+    fnn_status fnn_network_set_loss(fnn_network *net, fnn_loss loss, double huber_delta)
     fnn_out fnn_network_weight(const fnn_network *net, Py_ssize_t layer)
     fnn_out fnn_network_bias(const fnn_network *net, Py_ssize_t layer)
     void fnn_network_hold(fnn_network *net)

@@ -256,6 +256,12 @@ def labels_or_targets(
     return None, y
 
 
+def counts(targets: Array | None) -> None:
+    """Refuse a negative target of the Poisson loss, which is not bounded below for it."""
+    if targets is not None and (targets < 0).any():
+        raise ValueError(f"y has {targets[targets < 0][0]}: counts must be at least 0")
+
+
 def weights(
     sample_weight: Any, n: int, dtype: np.dtype[Any], positive: bool = True
 ) -> Array | None:
@@ -297,4 +303,6 @@ def loss(
         out_array(f"{fn}: out", out, z.shape, z.dtype)
         no_overlap(f"{fn}: out", out, **given)
     labels, targets = labels_or_targets(y, n, c, z.dtype, n_label_values(fn, c))
+    if fn == "poisson_loss":
+        counts(targets)
     return z, labels, targets, weights(sample_weight, n, z.dtype)

@@ -15,6 +15,7 @@ from ._check import (
     DTYPES,
     Array,
     array,
+    counts,
     labels_or_targets,
     n_label_values,
     no_overlap,
@@ -26,10 +27,16 @@ from ._check import (
 SOLVERS = ("sgd", "momentum", "nesterov", "adam", "lbfgs")
 # How many arrays the optimiser keeps for a parameter.
 STATES = {"sgd": 0, "momentum": 1, "nesterov": 1, "adam": 2}
+# The losses that an output may have, the usual one first, and the functions that compute them.
 LOSSES = {
-    "softmax": "softmax_cross_entropy",
-    "sigmoid": "sigmoid_cross_entropy",
-    "identity": "squared_error",
+    "softmax": {"softmax_cross_entropy": "softmax_cross_entropy"},
+    "sigmoid": {"sigmoid_cross_entropy": "sigmoid_cross_entropy"},
+    "identity": {
+        "squared_error": "squared_error",
+        "huber": "huber_loss",
+        "absolute": "absolute_error",
+    },
+    "exp": {"poisson": "poisson_loss"},
 }
 HIDDEN_ACTIVATIONS = ACTIVATIONS[:-1]
 
@@ -86,6 +93,22 @@ def integer(name: str, value: Any, least: int) -> int:
     if checked < least:
         raise ValueError(f"{name} is {checked}: it must be at least {least}")
     return checked
+
+
+def positive(name: str, value: Any) -> float:
+    """Return a finite number above 0."""
+    return number(name, value, "finite and positive", lambda v: v > 0)
+
+
+def loss_name(output: str, loss: str | None) -> str:
+    """Return the loss of an output, the usual one for None."""
+    names = tuple(LOSSES[output])
+    return names[0] if loss is None else one_of(f"loss of output={output!r}", loss, names)
+
+
+def loss_function(output: str, loss: str | None) -> str:
+    """Return the name of the function that computes it."""
+    return LOSSES[output][loss_name(output, loss)]
 
 
 def threads(value: Any) -> int:
@@ -145,15 +168,16 @@ def rows(x: Any, k: int, dtype: np.dtype[Any], ndim: int | tuple[int, ...]) -> A
 
 
 def loss_data(
-    output: str, sizes: tuple[int, ...], dtype: np.dtype[Any], x: Any, y: Any, sample_weight: Any
+    function: str, sizes: tuple[int, ...], dtype: np.dtype[Any], x: Any, y: Any, sample_weight: Any
 ) -> tuple[Array, Array, Array | None]:
     """Check the rows of a loss. Returns x (n, k), labels (n,) or targets (n, c), weights (n,)."""
     x = rows(x, sizes[0], dtype, 2)
     n, c = len(x), sizes[-1]
     if n == 0:
         raise ValueError(f"x {x.shape} has no rows to take the mean over")
-    classes = n_label_values(LOSSES[output], c)
-    labels, targets = labels_or_targets(y, n, c, dtype, classes)
+    labels, targets = labels_or_targets(y, n, c, dtype, n_label_values(function, c))
+    if function == "poisson_loss":
+        counts(targets)
     target = targets if labels is None else labels
     assert target is not None  # one of the two is given
     return x, target, weights(sample_weight, n, dtype)

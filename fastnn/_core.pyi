@@ -61,6 +61,29 @@ def squared_error(
     out: _Array | None = None,
 ) -> tuple[float, _Array]: ...
 
+def poisson_loss(
+    z: ArrayLike,
+    y: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    out: _Array | None = None,
+) -> tuple[float, _Array]: ...
+def huber_loss(
+    z: ArrayLike,
+    y: ArrayLike,
+    *,
+    delta: float = 1.0,
+    sample_weight: ArrayLike | None = None,
+    out: _Array | None = None,
+) -> tuple[float, _Array]: ...
+def absolute_error(
+    z: ArrayLike,
+    y: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    out: _Array | None = None,
+) -> tuple[float, _Array]: ...
+
 @disjoint_base
 class NetworkCall:
     _engine: NetworkEngine
@@ -76,6 +99,8 @@ class NetworkEngine:
         activations: tuple[str, ...],
         output: str,
         dtype: np.dtype[Any],
+        loss: str | None = None,
+        huber_delta: float = 1.0,
     ) -> Self: ...
     def weights(self, writable: bool = True) -> list[_Array]: ...
     def biases(self, writable: bool = True) -> list[_Array]: ...
@@ -101,6 +126,8 @@ class NetworkEngine:
 @disjoint_base
 class Training:
     learning_rate: float
+    @property
+    def loss(self) -> float: ...
     @property
     def steps(self) -> int: ...
     def state(self) -> dict[str, Any]: ...

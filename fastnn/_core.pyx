@@ -42,6 +42,9 @@ _LOSSES = {
     "softmax_cross_entropy": FNN_SOFTMAX_CE,
     "sigmoid_cross_entropy": FNN_SIGMOID_CE,
     "squared_error": FNN_SQUARED_ERROR,
+    "poisson_loss": FNN_POISSON,
+    "huber_loss": FNN_HUBER,
+    "absolute_error": FNN_ABSOLUTE_ERROR,
 }
 _SOLVERS = {"sgd": FNN_SGD, "momentum": FNN_MOMENTUM, "nesterov": FNN_NESTEROV, "adam": FNN_ADAM}
 
@@ -349,7 +352,8 @@ cdef object contiguous(object a):
     return None if a is None else cnp.PyArray_GETCONTIGUOUS(a)
 
 
-cdef object loss_gradient(str fn, object z, object y, object sample_weight, object out):
+cdef object loss_gradient(str fn, object z, object y, object sample_weight, object out,
+                          double delta=0):
     z, labels, targets, weights = _check.loss(fn, z, y, sample_weight, out)
     weights = contiguous(weights)
     cdef fnn_in z_view = view_in(z)
@@ -361,9 +365,9 @@ cdef object loss_gradient(str fn, object z, object y, object sample_weight, obje
     cdef double value = 0
     cdef fnn_status status
     with nogil:
-        status = fnn_loss_gradient(dt, code, z_view, y_view, &value, dz_view)
+        status = fnn_loss_gradient(dt, code, delta, z_view, y_view, &value, dz_view)
     if status == FNN_EALIAS:
-        loss, dz = loss_gradient(fn, z, y, sample_weight, None)
+        loss, dz = loss_gradient(fn, z, y, sample_weight, None, delta)
         return loss, deliver(dz, out)
     if status != FNN_OK:
         failed(status, fn)
@@ -380,6 +384,18 @@ def sigmoid_cross_entropy(z, y, *, sample_weight=None, out=None):
 
 def squared_error(z, y, *, sample_weight=None, out=None):
     return loss_gradient("squared_error", z, y, sample_weight, out)
+
+
+def poisson_loss(z, y, *, sample_weight=None, out=None):
+    return loss_gradient("poisson_loss", z, y, sample_weight, out)
+
+
+def huber_loss(z, y, *, delta=1.0, sample_weight=None, out=None):
+    return loss_gradient("huber_loss", z, y, sample_weight, out, _rules.positive("delta", delta))
+
+
+def absolute_error(z, y, *, sample_weight=None, out=None):
+    return loss_gradient("absolute_error", z, y, sample_weight, out)
 
 
 include "_network.pxi"

@@ -52,13 +52,16 @@ cdef class NetworkEngine:
     cdef double flops_per_row
     cdef tuple sizes
 
-    def __cinit__(self, tuple sizes, tuple activations, str output, dtype):
+    def __cinit__(self, tuple sizes, tuple activations, str output, dtype, str loss=None,
+                  double huber_delta=1.0):
         self.sizes = sizes
         self.layers = len(sizes) - 1
         self.outputs = sizes[self.layers]
         self.typenum = cnp.NPY_FLOAT if dtype.itemsize == 4 else cnp.NPY_DOUBLE
         self.flops_per_row = sum(2.0 * k * m for k, m in zip(sizes, sizes[1:]))
-        acts = [_ACTIVATIONS[name] for name in (*activations, output)]
+        acts = [_ACTIVATIONS[name] for name in activations]
+        acts.append(FNN_EXP if output == "exp" else _ACTIVATIONS[output])
+        cdef fnn_loss loss_code = _LOSSES[_rules.loss_function(output, loss)]
         cdef Py_ssize_t *c_sizes = <Py_ssize_t *>PyMem_Malloc((self.layers + 1) * sizeof(Py_ssize_t))
         cdef fnn_act *c_acts = <fnn_act *>PyMem_Malloc(self.layers * sizeof(fnn_act))
         cdef fnn_status status = FNN_ENOMEM
@@ -77,6 +80,8 @@ cdef class NetworkEngine:
             raise MemoryError(f"no memory for the parameters of a network of sizes {sizes}")
         if status != FNN_OK:
             failed(status, "Network")
+        if fnn_network_set_loss(self.net, loss_code, huber_delta) != FNN_OK:
+            raise ValueError(f"huber_delta is {huber_delta}: it must be finite and positive")
         fnn_network_release(self.net)
 
     def __dealloc__(self):
@@ -213,6 +218,7 @@ cdef class Training:
     cdef fnn_training *training
     cdef NetworkEngine engine
     cdef int states
+    cdef readonly double loss  # of the last epoch: the mean over its minibatches, with the penalty
 
     def __dealloc__(self):
         fnn_training_free(self.training)
@@ -296,12 +302,11 @@ cdef class Training:
         cdef fnn_targets y_view = self.engine.targets(y, sample_weight)
         cdef const int64_t *rows = <const int64_t *>cnp.PyArray_DATA(order)
         cdef Py_ssize_t count = cnp.PyArray_SIZE(order)
-        cdef double loss = 0
         cdef double[2] parts
         cdef fnn_status status
         with nogil:
             status = fnn_training_epoch(self.training, x_view, y_view, rows, count, poll_signals,
-                                        NULL, &loss, parts)
+                                        NULL, &self.loss, parts)
         if status == FNN_ESTOPPED:
             propagate()
         if status != FNN_OK:

@@ -61,6 +61,7 @@ ACTIVATION: dict[str, Callable[[Array], Array]] = {
     "sigmoid": sigmoid,
     "tanh": np.tanh,
     "relu": lambda z: np.maximum(z, 0),
+    "exp": np.exp,
     "softmax": softmax,
 }
 
@@ -94,10 +95,36 @@ def _squared_rows(z: Array, t: Array) -> tuple[Array, Array]:
     return 0.5 * (r * r).sum(axis=1), r
 
 
-LOSS_ROWS = {
+def _poisson_rows(z: Array, t: Array) -> tuple[Array, Array]:
+    mean = np.exp(z).astype(np.float64)  # which overflows where the dtype of z does
+    # Without a count nothing is subtracted, even where z is minus infinity.
+    return (mean - np.where(t == 0, 0.0, t * z.astype(np.float64))).sum(axis=1), mean - t
+
+
+def _huber_rows(z: Array, t: Array, delta: float) -> tuple[Array, Array]:
+    r = z - t
+    size = np.abs(r)
+    terms = np.where(size <= delta, 0.5 * r * r, delta * (size - 0.5 * delta))
+    return terms.sum(axis=1), np.clip(r, -delta, delta)
+
+
+def _absolute_rows(z: Array, t: Array) -> tuple[Array, Array]:
+    return np.abs(z - t).sum(axis=1), np.sign(z - t)
+
+
+def _loss_rows(fn: str, z: Array, t: Array, delta: float) -> tuple[Array, Array]:
+    """Loss and gradient of each row, in float64."""
+    if fn == "poisson_loss":
+        return _poisson_rows(z, t)
+    z = z.astype(np.float64)
+    return _huber_rows(z, t, delta) if fn == "huber_loss" else _LOSS_ROWS[fn](z, t)
+
+
+_LOSS_ROWS = {
     "softmax_cross_entropy": _softmax_rows,
     "sigmoid_cross_entropy": _sigmoid_rows,
     "squared_error": _squared_rows,
+    "absolute_error": _absolute_rows,
 }
 
 
@@ -119,10 +146,15 @@ def shares(weights: Array | None, n: int) -> Array:
     return w / w.sum()
 
 
-def mean_loss(fn: str, z: Array, y: Array, weights: Array | None) -> tuple[float, Array]:
-    """Return sum_i w_i l_i / sum_i w_i and its gradient; y is labels (n,) or targets (n, c)."""
+def mean_loss(
+    fn: str, z: Array, y: Array, weights: Array | None, delta: float = 1.0
+) -> tuple[float, Array]:
+    """Return sum_i w_i l_i / sum_i w_i and its gradient; y is labels (n,) or targets (n, c).
+
+    delta is that of huber_loss.
+    """
     n, c = z.shape
-    row_loss, gradient = LOSS_ROWS[fn](z.astype(np.float64), as_targets(fn, y, c))
+    row_loss, gradient = _loss_rows(fn, z, as_targets(fn, y, c), delta)
     share = shares(weights, n)
     return float((share * row_loss).sum()), (share[:, np.newaxis] * gradient).astype(z.dtype)
 

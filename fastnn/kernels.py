@@ -14,6 +14,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 
+from ._loss_kernels import absolute_error, huber_loss, poisson_loss
 from ._model_kernels import (
     cholesky_factors,
     gaussian_logpdf,
@@ -25,14 +26,17 @@ from ._model_kernels import (
 from .runtime import backend_module as _backend
 
 __all__ = [
+    "absolute_error",
     "cholesky_factors",
     "dense_backward",
     "dense_forward",
     "gaussian_logpdf",
     "gaussian_moments",
+    "huber_loss",
     "linear_loss",
     "log_softmax",
     "logsumexp",
+    "poisson_loss",
     "sigmoid",
     "sigmoid_cross_entropy",
     "softmax",

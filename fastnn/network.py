@@ -33,7 +33,8 @@ class Network(NetworkCall):
     """A dense (fully connected) feed-forward network.
 
     ``a_0 = x``, ``a_l = act_l(a_{l-1} W_l + b_l)``; the loss follows from the output layer: softmax
-    has softmax cross-entropy, sigmoid has sigmoid cross-entropy, identity has squared error.
+    has softmax cross-entropy, sigmoid has sigmoid cross-entropy, identity has squared error, exp has
+    the Poisson loss of counts.
 
     Parameters
     ----------
@@ -41,8 +42,13 @@ class Network(NetworkCall):
         Width of the input, of each hidden layer, and of the output; at least two, each at least 1.
     activation : {"identity", "sigmoid", "tanh", "relu"} or sequence of them
         One name, or one for each hidden layer.
-    output : {"softmax", "sigmoid", "identity"}
+    output : {"softmax", "sigmoid", "identity", "exp"}
         Activation of the output layer.
+    loss : {"squared_error", "huber", "absolute"}, optional
+        Another loss than the usual one, which only identity has; see `squared_error`, `huber_loss`
+        and `absolute_error`. The usual one may be named, too.
+    huber_delta : float
+        Finite and positive: from which residual on the loss "huber" is a line.
     dtype : {"float32", "float64"}
         Of the parameters, the data and the arithmetic.
     rng : None, int or numpy.random.Generator
@@ -53,7 +59,8 @@ class Network(NetworkCall):
     TypeError
         If dtype is another one, or a size is not an integer.
     ValueError
-        If a size is less than 1, a name is unknown, or the number of activations does not match.
+        If a size is less than 1, a name is unknown, the number of activations does not match, the
+        output has no such loss, or huber_delta is out of range.
 
     Notes
     -----
@@ -99,7 +106,16 @@ class Network(NetworkCall):
     AISTATS 2010. K. He et al., Delving deep into rectifiers, ICCV 2015.
     """
 
-    __slots__ = ("__weakref__", "_activation", "_dtype", "_lock", "_output", "_sizes")
+    __slots__ = (
+        "__weakref__",
+        "_activation",
+        "_dtype",
+        "_huber_delta",
+        "_lock",
+        "_loss",
+        "_output",
+        "_sizes",
+    )
 
     def __init__(
         self,
@@ -107,10 +123,12 @@ class Network(NetworkCall):
         *,
         activation: str | Sequence[str] = "sigmoid",
         output: str = "softmax",
+        loss: str | None = None,
+        huber_delta: float = 1.0,
         dtype: DTypeLike = "float32",
         rng: int | np.random.Generator | None = None,
     ) -> None:
-        self._build(_rules.layer_sizes(sizes), activation, output, dtype)
+        self._build(_rules.layer_sizes(sizes), activation, output, dtype, loss, huber_delta)
         self._draw_weights(_rules.generator(rng))
 
     def _build(
@@ -119,13 +137,19 @@ class Network(NetworkCall):
         activation: str | Sequence[str],
         output: str,
         dtype: DTypeLike,
+        loss: str | None,
+        huber_delta: float,
     ) -> None:
         self._sizes = sizes
         self._activation = _rules.hidden_activations(activation, len(sizes) - 2)
         self._output = _check.one_of("output", output, tuple(_rules.LOSSES))
+        self._loss = _rules.loss_name(output, loss)
+        self._huber_delta = _rules.positive("huber_delta", huber_delta)
         self._dtype = _rules.float_dtype(dtype)
         self._lock = threading.Lock()
-        self._engine = _backend.NetworkEngine(sizes, self._activation, output, self._dtype)
+        self._engine = _backend.NetworkEngine(
+            sizes, self._activation, output, self._dtype, self._loss, self._huber_delta
+        )
 
     def _draw_weights(self, rng: np.random.Generator) -> None:
         for w, name in zip(self._engine.weights(), (*self._activation, self._output)):
@@ -147,6 +171,16 @@ class Network(NetworkCall):
     def output(self) -> str:
         """Activation of the output layer."""
         return self._output
+
+    @property
+    def loss(self) -> str:
+        """Name of the loss that is trained for."""
+        return self._loss
+
+    @property
+    def huber_delta(self) -> float:
+        """From which residual on the loss "huber" is a line."""
+        return self._huber_delta
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -237,7 +271,8 @@ class Network(NetworkCall):
         ----------
         x : array_like (n, k), dtype of the network, n >= 1
         y : array_like of integers (n,), or array_like (n, c) of the network's dtype
-            Labels or targets, as in the loss functions of `fastnn.kernels`.
+            Labels or targets, as in the loss functions of `fastnn.kernels`; counts, at least 0, for
+            the output exp.
         alpha : float
             Weight of the penalty, at least 0; biases are not penalised.
         sample_weight : array_like (n,), dtype of the network, optional
@@ -279,7 +314,14 @@ class Network(NetworkCall):
     def _data(
         self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
     ) -> tuple[Array, Array, Array | None]:
-        return _rules.loss_data(self._output, self._sizes, self._dtype, x, y, sample_weight)
+        return _rules.loss_data(
+            _rules.loss_function(self._output, self._loss),
+            self._sizes,
+            self._dtype,
+            x,
+            y,
+            sample_weight,
+        )
 
     def train(
         self,
@@ -396,11 +438,10 @@ class Network(NetworkCall):
             training = self._engine.training(*options)
             for epoch, order in zip(range(epochs), orders):
                 training.keep()
-                data_loss, penalty = training.epoch(x, y, order, sample_weight)
-                loss = data_loss + penalty
-                _keep_finite(training, epoch, loss)
-                losses.append(loss)
-                if stops(epoch, loss):
+                training.epoch(x, y, order, sample_weight)
+                _keep_finite(training, epoch, training.loss)
+                losses.append(training.loss)
+                if stops(epoch, training.loss):
                     break
         return losses
 
@@ -492,22 +533,36 @@ class Network(NetworkCall):
             "sizes": self._sizes,
             "activation": self._activation,
             "output": self._output,
+            "loss": self._loss,
+            "huber_delta": self._huber_delta,
             "dtype": self._dtype.name,
             "weights": [np.array(w, order="C") for w in self._engine.weights(False)],
             "biases": [np.array(b, order="C") for b in self._engine.biases(False)],
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._build(state["sizes"], state["activation"], state["output"], state["dtype"])
+        self._build(
+            state["sizes"],
+            state["activation"],
+            state["output"],
+            state["dtype"],
+            state.get("loss"),  # of before there were other losses, and so with the usual one
+            state.get("huber_delta", 1.0),
+        )
         self.weights = state["weights"]
         self.biases = state["biases"]
 
     def __repr__(self) -> str:
         names = set(self._activation)
         activation = names.pop() if len(names) == 1 else self._activation
+        loss = ""
+        if self._loss != _rules.loss_name(self._output, None):
+            loss = f"loss={self._loss!r}, "
+        if self._loss == "huber":
+            loss += f"huber_delta={self._huber_delta!r}, "
         return (
             f"{type(self).__name__}({self._sizes}, activation={activation!r}, "
-            f"output={self._output!r}, dtype={self._dtype.name!r})"
+            f"output={self._output!r}, {loss}dtype={self._dtype.name!r})"
         )
 
 

@@ -38,14 +38,17 @@ from ._numpy_rows import softmax as _softmax
 from ._sparse_reference import sparse_forward, sparse_transpose  # noqa: F401 - likewise
 
 __all__ = [
+    "absolute_error",
     "cholesky_factors",
     "dense_backward",
     "dense_forward",
     "gaussian_logpdf",
     "gaussian_moments",
+    "huber_loss",
     "linear_loss",
     "log_softmax",
     "logsumexp",
+    "poisson_loss",
     "sigmoid",
     "sigmoid_cross_entropy",
     "softmax",
@@ -147,12 +150,17 @@ def dense_backward(
 
 @quiet
 def _loss(
-    fn: str, z: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None, out: Array | None
+    fn: str,
+    z: ArrayLike,
+    y: ArrayLike,
+    sample_weight: ArrayLike | None,
+    out: Array | None,
+    delta: float = 1.0,
 ) -> tuple[float, Array]:
     z, labels, targets, weights = _check.loss(fn, z, y, sample_weight, out)
     target = targets if labels is None else labels
     assert target is not None  # one of the two is given
-    value, dz = mean_loss(fn, z, target, weights)
+    value, dz = mean_loss(fn, z, target, weights, delta)
     return value, delivered(dz, out)
 
 
@@ -187,6 +195,40 @@ def squared_error(
 ) -> tuple[float, Array]:
     """Weighted mean of 1/2 sum_j (z_ij - y_ij)^2, and its gradient."""
     return _loss("squared_error", z, y, sample_weight, out)
+
+
+def poisson_loss(
+    z: ArrayLike,
+    y: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    out: Array | None = None,
+) -> tuple[float, Array]:
+    """Weighted mean of sum_j exp(z_ij) - y_ij z_ij, and its gradient."""
+    return _loss("poisson_loss", z, y, sample_weight, out)
+
+
+def huber_loss(
+    z: ArrayLike,
+    y: ArrayLike,
+    *,
+    delta: float = 1.0,
+    sample_weight: ArrayLike | None = None,
+    out: Array | None = None,
+) -> tuple[float, Array]:
+    """Weighted mean of sum_j h(z_ij - y_ij), h(r) = min(r, delta)(r - min(r, delta)/2) of |r|."""
+    return _loss("huber_loss", z, y, sample_weight, out, _check_network.positive("delta", delta))
+
+
+def absolute_error(
+    z: ArrayLike,
+    y: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    out: Array | None = None,
+) -> tuple[float, Array]:
+    """Weighted mean of sum_j |z_ij - y_ij|, and its gradient."""
+    return _loss("absolute_error", z, y, sample_weight, out)
 
 
 # The engine of fastnn.Network
@@ -250,12 +292,15 @@ class NetworkEngine:
         activations: tuple[str, ...],
         output: str,
         dtype: np.dtype[Any],
+        loss: str | None = None,
+        huber_delta: float = 1.0,
     ) -> None:
         self._weights = [np.zeros((k, m), dtype) for k, m in zip(sizes, sizes[1:])]
         self._biases = [np.zeros(m, dtype) for m in sizes[1:]]
         self._hidden = activations
         self._output = output
-        self._loss = _check_network.LOSSES[output]
+        self._loss = _check_network.loss_function(output, loss)
+        self._huber_delta = huber_delta
 
     def weights(self, writable: bool = True) -> list[Array]:
         """Live arrays, or, not writable, views of them."""
@@ -288,7 +333,7 @@ class NetworkEngine:
     ) -> tuple[float, float, list[tuple[Array, Array]]]:
         """Mean loss, alpha/2 sum W^2, and the gradient (dW, db) of their sum by each layer."""
         *a, z = self._layers(x, "identity")
-        loss, delta = mean_loss(self._loss, z, y, sample_weight)
+        loss, delta = mean_loss(self._loss, z, y, sample_weight, self._huber_delta)
         squares, gradients = 0.0, []
         for layer in reversed(range(len(self._weights))):
             w = self._weights[layer]
@@ -345,6 +390,7 @@ class Training:
         self._engine, self._alpha, self._batch_size = engine, alpha, batch_size
         self._update, self._hyper = _UPDATE[solver], hyper
         self._per_batch_alpha = per_batch_alpha
+        self.loss = 0.0  # of the last epoch: the mean over its minibatches, with the penalty
         pairs = zip(engine.weights(), engine.biases())
         self._parameters = [p for pair in pairs for p in pair]
         n_states = _check_network.STATES[solver]
@@ -405,7 +451,7 @@ class Training:
 
         If the two of a minibatch make no finite loss, they are returned, and its step is not taken.
         """
-        total, data_loss, all_penalties = 0.0, 0.0, 0.0
+        total, losses, penalties, sums = 0.0, 0.0, 0.0, 0.0
         for start in range(0, len(order), self._batch_size):
             rows = order[start : start + self._batch_size]
             w = None if sample_weight is None else sample_weight[rows]
@@ -415,9 +461,12 @@ class Training:
             alpha = self._alpha / weight if self._per_batch_alpha else self._alpha
             loss, penalty, gradients = self._engine.terms(x[rows], y[rows], alpha, w)
             if not np.isfinite(loss + penalty):
+                self.loss = loss + penalty
                 return loss, penalty
             self._step(gradients)
-            data_loss += weight * loss
-            all_penalties += weight * penalty
+            losses += weight * loss
+            penalties += weight * penalty
+            sums += weight * (loss + penalty)
             total += weight
-        return data_loss / total, all_penalties / total
+        self.loss = sums / total
+        return losses / total, penalties / total

@@ -126,7 +126,38 @@ def squared_error(z, t):
     return row_loss, row_loss, r, np.abs(r)
 
 
-LOSS = {f.__name__: f for f in (softmax_cross_entropy, sigmoid_cross_entropy, squared_error)}
+def poisson_loss(z, t):
+    """As softmax_cross_entropy; the logarithm of the targets' factorial is left out."""
+    mean = np.exp(wide(z))
+    loss_size = (mean + np.abs(wide(z) * t)).sum(axis=1)
+    return (mean - wide(z) * t).sum(axis=1), loss_size, mean - t, ULP * mean + np.abs(mean - t)
+
+
+def huber_loss(z, t, delta=1):
+    """As softmax_cross_entropy."""
+    r = wide(z) - t
+    near = np.minimum(np.abs(r), delta)
+    row_loss = (near * (np.abs(r) - near / 2)).sum(axis=1)
+    return row_loss, row_loss, np.sign(r) * near, near
+
+
+def absolute_error(z, t):
+    """As softmax_cross_entropy."""
+    r = wide(z) - t
+    return np.abs(r).sum(axis=1), np.abs(r).sum(axis=1), np.sign(r), np.abs(np.sign(r))
+
+
+LOSS = {
+    f.__name__: f
+    for f in (
+        softmax_cross_entropy,
+        sigmoid_cross_entropy,
+        squared_error,
+        poisson_loss,
+        huber_loss,
+        absolute_error,
+    )
+}
 
 
 def targets(name, y, c):

@@ -8,7 +8,14 @@ from numpy.lib.stride_tricks import as_strided
 import fastnn
 
 ACTIVATIONS = ("identity", "sigmoid", "tanh", "relu", "softmax")
-LOSSES = ("softmax_cross_entropy", "sigmoid_cross_entropy", "squared_error")
+LOSSES = (
+    "softmax_cross_entropy",
+    "sigmoid_cross_entropy",
+    "squared_error",
+    "poisson_loss",
+    "huber_loss",
+    "absolute_error",
+)
 FUNCTIONS = ("sigmoid", "softmax", "dense_forward", "dense_backward", *LOSSES)
 N, K, M = 5, 4, 3
 
@@ -21,7 +28,8 @@ def arguments(name, dtype, rng):
         "dense_forward": {"x": (N, K), "w": (K, M), "b": (M,)},
         "dense_backward": {"x": (N, K), "w": (K, M), "y": (N, M), "dy": (N, M)},
     }.get(name, {"z": (N, M), "y": (N, M)})
-    return {a: rng.uniform(-2, 2, shape).astype(dtype) for a, shape in shapes.items()}
+    arrays = {a: rng.uniform(-2, 2, shape).astype(dtype) for a, shape in shapes.items()}
+    return {a: abs(v) if (name, a) == ("poisson_loss", "y") else v for a, v in arrays.items()}
 
 
 def call(name, arrays, **options):

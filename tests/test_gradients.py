@@ -7,8 +7,8 @@ import fastnn
 from fastnn import Network
 
 ACTIVATIONS = ("identity", "sigmoid", "tanh", "relu", "softmax")
-LOSSES = ("softmax_cross_entropy", "sigmoid_cross_entropy", "squared_error")
-OUTPUTS = ("softmax", "sigmoid", "identity")
+LOSSES = ("softmax_cross_entropy", "sigmoid_cross_entropy", "squared_error", "poisson_loss")
+OUTPUTS = ("softmax", "sigmoid", "identity", "exp")
 EPS = np.finfo(np.float64).eps
 H = 2.0**-9
 TERMS = 64  # more than any sum of these tests has

@@ -13,7 +13,14 @@ import fastnn
 
 COMPILED = fastnn.backend() == "compiled"
 ACTIVATIONS = ("identity", "sigmoid", "tanh", "relu", "softmax")
-LOSSES = ("softmax_cross_entropy", "sigmoid_cross_entropy", "squared_error")
+LOSSES = (
+    "softmax_cross_entropy",
+    "sigmoid_cross_entropy",
+    "squared_error",
+    "poisson_loss",
+    "huber_loss",
+    "absolute_error",
+)
 
 isas = st.sampled_from(fastnn.available_isas())
 dtypes = st.sampled_from([np.dtype(np.float32), np.dtype(np.float64)])

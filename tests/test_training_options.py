@@ -94,6 +94,9 @@ def test_the_parts_of_the_loss(isa, data):
     assert abs(loss - net.loss_and_gradients(x, y)[0]) <= 8 * eps * loss
     loss, penalty = start(net, "sgd", alpha=0.0).epoch(x, y, np.arange(N), None)
     assert penalty == 0.0 < loss
+    training = start(net, "adam")
+    parts = training.epoch(x, y, np.arange(N), None)
+    assert abs(training.loss - sum(parts)) <= 8 * np.finfo(np.float64).eps * training.loss
 
 
 @pytest.mark.parametrize("solver", STATES)

@@ -192,6 +192,7 @@ FNN_INLINE VEC FN(activate)(fnn_act act, VEC z)
     case FNN_SIGMOID: return FN(sigmoid)(z);
     case FNN_TANH: return FN(tanh)(z);
     case FNN_RELU: return V(max)(V(set1)(0), z); /* NaN stays */
+    case FNN_EXP: return FN(exp)(z);
     default: return z;
     }
 }
@@ -204,6 +205,7 @@ FNN_INLINE VEC FN(slope)(fnn_act act, VEC y)
     case FNN_SIGMOID: return V(fnma)(y, y, y);
     case FNN_TANH: return V(fnma)(y, y, one);
     case FNN_RELU: return V(select_lt)(zero, y, one, V(mul)(y, zero));
+    case FNN_EXP: return y;
     default: return one;
     }
 }
@@ -223,6 +225,7 @@ static void FN(activate_rows)(fnn_act act, ptrdiff_t rows, ptrdiff_t cols, const
         ACTIVATE_CASE(FNN_SIGMOID)
         ACTIVATE_CASE(FNN_TANH)
         ACTIVATE_CASE(FNN_RELU)
+        ACTIVATE_CASE(FNN_EXP)
     default: assert(!"no elementwise activation");
     }
 }

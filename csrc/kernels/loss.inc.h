@@ -165,3 +165,74 @@ static double FN(squared_error)(const fnn_loss_rows *rows)
     }
     return total;
 }
+
+/* loss_i = sum_j exp(z_j) - y_j z_j, dz_j = g_i (exp(z_j) - y_j): half the deviance of counts y with
+ * means exp(z), up to a term without z. Where exp(z_j) overflows both are infinite. */
+static double FN(poisson_loss)(const fnn_loss_rows *rows)
+{
+    const REAL *z = rows->z;
+    REAL *dz = rows->dz;
+    double total = 0;
+    for (ptrdiff_t i = 0; i < rows->n; i++, z += rows->z_rs, dz += rows->dz_rs) {
+        const FN(row_weight) w = FN(weight_of)(rows, i);
+        double loss = 0;
+        EACH_VECTOR(j, lanes, rows->c) {
+            REAL mean[LANES];
+            V(store)(mean, FN(exp)(FN(get)(z + j, lanes)));
+            for (ptrdiff_t l = 0; l < lanes; l++) {
+                const REAL y = FN(target)(rows, i, j + l);
+                /* Without a count nothing is subtracted, even where z_j is minus infinity. */
+                loss += y != 0 ? mean[l] - (double)y * z[j + l] : mean[l];
+                dz[j + l] = (mean[l] - y) * w.g;
+            }
+        }
+        total = FN(add_loss)(rows, i, total, w.weight * loss);
+    }
+    return total;
+}
+
+/* r between -limit and limit; NaN stays. */
+FNN_INLINE double FN(limited)(double r, double limit)
+{
+    return r > limit ? limit : r < -limit ? -limit : r;
+}
+
+/* With r_j = z_j - y_j: loss_i = sum_j 1/2 r_j^2 where |r_j| <= delta, else delta (|r_j| - delta/2);
+ * dz_j = g_i r_j, with r_j brought between -delta and delta. */
+static double FN(huber_loss)(const fnn_loss_rows *rows)
+{
+    const REAL *z = rows->z;
+    REAL *dz = rows->dz;
+    const double delta = rows->delta;
+    double total = 0;
+    for (ptrdiff_t i = 0; i < rows->n; i++, z += rows->z_rs, dz += rows->dz_rs) {
+        const FN(row_weight) w = FN(weight_of)(rows, i);
+        double loss = 0;
+        for (ptrdiff_t j = 0; j < rows->c; j++) {
+            const double r = (double)z[j] - FN(target)(rows, i, j);
+            loss += fabs(r) <= delta ? 0.5 * r * r : delta * (fabs(r) - 0.5 * delta);
+            dz[j] = (REAL)FN(limited)(r, delta) * w.g;
+        }
+        total = FN(add_loss)(rows, i, total, w.weight * loss);
+    }
+    return total;
+}
+
+/* loss_i = sum_j |z_j - y_j|, dz_j = g_i sign(z_j - y_j), 0 where they are equal. */
+static double FN(absolute_error)(const fnn_loss_rows *rows)
+{
+    const REAL *z = rows->z;
+    REAL *dz = rows->dz;
+    double total = 0;
+    for (ptrdiff_t i = 0; i < rows->n; i++, z += rows->z_rs, dz += rows->dz_rs) {
+        const FN(row_weight) w = FN(weight_of)(rows, i);
+        double loss = 0;
+        for (ptrdiff_t j = 0; j < rows->c; j++) {
+            const double r = (double)z[j] - FN(target)(rows, i, j);
+            loss += fabs(r);
+            dz[j] = (r > 0 ? 1 : r < 0 ? -1 : (REAL)r) * w.g; /* NaN stays */
+        }
+        total = FN(add_loss)(rows, i, total, w.weight * loss);
+    }
+    return total;
+}

@@ -88,3 +88,13 @@ GOLDEN("train_wide",
        0x58e33751a866de90, 0x7bd4b8d354037b52, 0x4c08cdc0e096c94c, 0xeedab5a37ef1c399)
 GOLDEN("network_columns",
        0xccb25e26f3c2ac40, 0x615331fda3dab32d, 0x3a7ee272f4e86613, 0x817008a104f0c75a)
+GOLDEN("loss_poisson",
+       0xbfbb6f397a0e3504, 0x7790cb05e33029f8, 0x313197b604060a0e, 0xe8c0736f24953eca)
+GOLDEN("loss_huber",
+       0x7fd4fa55d153897c, 0x01ea58e4c2c89eb8, 0x7fd4fa55d153897c, 0x01ea58e4c2c89eb8)
+GOLDEN("loss_absolute",
+       0x6838e30af49b6ef9, 0x99dc7b2f5a2a3b7d, 0x6838e30af49b6ef9, 0x99dc7b2f5a2a3b7d)
+GOLDEN("train_poisson",
+       0xe8a87c9c8dbbd933, 0x2a0888e4e07c6cfe, 0xf04df4c9513ddff7, 0x758e640d6368d43a)
+GOLDEN("train_huber",
+       0x9ad07a6de14e1969, 0xf787cd351228349d, 0x5c75b3faea851092, 0x10e3ac63945d52c8)

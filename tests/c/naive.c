@@ -6,6 +6,8 @@ fnn_network *new_network(fnn_dtype dt, const design *d, uint64_t seed)
     fnn_network *net = NULL;
     uint64_t state = seed;
     must(fnn_network_new(dt, d->layers, d->size, d->act, &net) == FNN_OK, "fnn_network_new");
+    must(d->loss == FNN_NLOSS || fnn_network_set_loss(net, d->loss, HUBER_DELTA) == FNN_OK,
+         "fnn_network_set_loss");
     for (int l = 0; l < d->layers; l++) {
         const fnn_out parts[] = { fnn_network_weight(net, l), fnn_network_bias(net, l) };
         for (int part = 0; part < 2; part++)

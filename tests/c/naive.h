@@ -7,7 +7,7 @@
 
 enum { MOST_LAYERS = 4 };
 
-/* What a network is to be; loss must be the one that follows from the last activation. */
+/* What a network is to be; loss must be one that the last activation has. */
 typedef struct {
     fnn_loss loss;
     int layers;

@@ -6,6 +6,9 @@
 
 #include "oracle.h"
 
+/* Those that linear models take come first. */
+enum { LINEAR_LOSSES = FNN_SQUARED_ERROR + 1 };
+
 /* ---- Gaussians ---------------------------------------------------------------------------- */
 
 /* c Gaussians as fnn_gaussians_new takes them, in f64, whatever dt is. */

@@ -103,6 +103,11 @@ approx expect_act(fnn_dtype dt, fnn_act act, approx z)
     case FNN_TANH:
         return rounded(dt, map_value(FNN_MAP_TANH, z.value), map_ulps(dt, FNN_MAP_TANH), z.bound);
     case FNN_RELU: return (approx){ z.value > 0 ? z.value : 0, z.bound };
+    case FNN_EXP:
+        if (expl(z.value) > (dt == FNN_F32 ? FLT_MAX : DBL_MAX))
+            return (approx){ INFINITY, 0 };
+        return rounded(dt, map_value(FNN_MAP_EXP, z.value), map_ulps(dt, FNN_MAP_EXP),
+                       expl(z.value) * expm1l(z.bound));
     default: return z;
     }
 }
@@ -118,6 +123,7 @@ approx expect_slope(fnn_dtype dt, fnn_act act, approx a)
         return (approx){ 1 - square, 2 * fabsl(a.value) * a.bound + a.bound * a.bound
                                    + eps * (1 + square) };
     case FNN_RELU: return (approx){ a.value > 0, fabsl(a.value) < a.bound };
+    case FNN_EXP: return a;
     default: return exactly(1);
     }
 }
@@ -288,13 +294,72 @@ static approx squared_loss(fnn_dtype dt, ptrdiff_t c, const approx *z, const dou
     return loss;
 }
 
+static approx poisson_loss(fnn_dtype dt, ptrdiff_t c, const approx *z, const double *y, double g,
+                           approx *dz)
+{
+    approx loss = { 0, 0 };
+    long double magnitude = 0;
+    for (ptrdiff_t j = 0; j < c; j++) {
+        const approx mean = expect_act(dt, FNN_EXP, z[j]);
+        const long double counted = y[j] * z[j].value;
+        loss.value += mean.value - counted;
+        loss.bound += mean.bound + fabsl((long double)y[j]) * z[j].bound;
+        magnitude += mean.value + fabsl(counted);
+        dz[j] = scaled_difference(dt, mean, y[j], g);
+    }
+    loss.bound += ((long double)c + 3) * eps_of(FNN_F64) * magnitude;
+    return loss;
+}
+
+static approx scaled(fnn_dtype dt, approx slope, double g)
+{
+    const approx g_rounded = { g, eps_of(dt) * fabsl((long double)g) };
+    return multiply(dt, slope, g_rounded);
+}
+
+static approx huber_loss(fnn_dtype dt, ptrdiff_t c, const approx *z, const double *y, double g,
+                         approx *dz)
+{
+    const long double delta = HUBER_DELTA;
+    approx loss = { 0, 0 };
+    for (ptrdiff_t j = 0; j < c; j++) {
+        const approx r = subtract(dt, z[j], exactly(y[j]));
+        const long double size = fabsl(r.value), most = fminl(size, delta);
+        loss.value += size <= delta ? 0.5L * size * size : delta * (size - 0.5L * delta);
+        loss.bound += (most + z[j].bound) * z[j].bound + 4 * eps_of(FNN_F64) * most * size;
+        /* the slope moves no faster than r does; delta is rounded, too */
+        dz[j] = scaled(dt, (approx){ copysignl(most, r.value), r.bound + eps_of(dt) * delta }, g);
+    }
+    loss.bound += ((long double)c + 3) * eps_of(FNN_F64) * loss.value;
+    return loss;
+}
+
+static approx absolute_error(fnn_dtype dt, ptrdiff_t c, const approx *z, const double *y, double g,
+                             approx *dz)
+{
+    approx loss = { 0, 0 };
+    for (ptrdiff_t j = 0; j < c; j++) {
+        const approx r = { z[j].value - y[j], z[j].bound };
+        const long double sign = r.value > 0 ? 1 : r.value < 0 ? -1 : 0;
+        loss.value += fabsl(r.value);
+        loss.bound += r.bound;
+        /* on which side of 0 it is may not be known */
+        dz[j] = scaled(dt, (approx){ sign, r.bound >= fabsl(r.value) && r.bound > 0 ? 2 : 0 }, g);
+    }
+    loss.bound += ((long double)c + 3) * eps_of(FNN_F64) * loss.value;
+    return loss;
+}
+
 approx expect_loss(fnn_dtype dt, fnn_loss fn, ptrdiff_t c, const approx *z, const double *y,
                    double g, approx *dz)
 {
     switch (fn) {
     case FNN_SOFTMAX_CE: return softmax_loss(dt, c, z, y, g, dz);
     case FNN_SIGMOID_CE: return sigmoid_loss(dt, c, z, y, g, dz);
-    default: return squared_loss(dt, c, z, y, g, dz);
+    case FNN_SQUARED_ERROR: return squared_loss(dt, c, z, y, g, dz);
+    case FNN_POISSON: return poisson_loss(dt, c, z, y, g, dz);
+    case FNN_HUBER: return huber_loss(dt, c, z, y, g, dz);
+    default: return absolute_error(dt, c, z, y, g, dz);
     }
 }
 

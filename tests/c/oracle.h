@@ -49,7 +49,8 @@ void expect_posterior(fnn_dtype dt, fnn_posterior what, ptrdiff_t c, const appro
 double miss_posterior(fnn_dtype dt, fnn_posterior what, ptrdiff_t c, const approx *z,
                       const double *y);
 
-/* The loss of one row, and dz = g times its gradient. */
+/* The loss of one row, and dz = g times its gradient; that of FNN_HUBER for this delta. */
+#define HUBER_DELTA 0.7
 approx expect_loss(fnn_dtype dt, fnn_loss fn, ptrdiff_t c, const approx *z, const double *y,
                    double g, approx *dz);
 

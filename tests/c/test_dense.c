@@ -230,7 +230,7 @@ static void try_loss_gradient(fnn_dtype dt, fnn_loss fn, ptrdiff_t n, ptrdiff_t 
     const fnn_targets targets = { labelled ? labels : NULL, freeze(&y),
                                   weighted ? freeze(&w).data : NULL };
     double loss = 0;
-    CHECK(fnn_loss_gradient(dt, fn, freeze(&z), targets, &loss, dz.v) == FNN_OK, "status");
+    CHECK(fnn_loss_gradient(dt, fn, HUBER_DELTA, freeze(&z), targets, &loss, dz.v) == FNN_OK, "status");
     approx right = { 0, 0 };
     double worst = 0;
     for (ptrdiff_t i = 0; i < n; i++) {

@@ -79,7 +79,7 @@ static bool is_refused(fnn_isa isa)
         && fnn_dense_backward(FNN_F64, FNN_IDENTITY, in, in, in, in, none, none, none) == FNN_EISA
         && fnn_map(FNN_F64, FNN_MAP_EXP, in, out) == FNN_EISA
         && fnn_softmax(FNN_F64, in, out) == FNN_EISA
-        && fnn_loss_gradient(FNN_F64, FNN_SQUARED_ERROR, in, y, &flops, out) == FNN_EISA
+        && fnn_loss_gradient(FNN_F64, FNN_SQUARED_ERROR, 0, in, y, &flops, out) == FNN_EISA
         && fnn_update(FNN_F64, &opt, 1, &x, &x, NULL, NULL) == FNN_EISA
         && fnn_network_forward(net, in, out) == FNN_EISA
         && fnn_network_activations(net, in, &out) == FNN_EISA

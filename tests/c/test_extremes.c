@@ -60,7 +60,7 @@ static void test_nan_rows(const variant *v)
         CHECK(row_is_nan(&y, i, i == AT), "softmax, row %td", i);
     for (int fn = 0; fn < FNN_NLOSS; fn++) {
         double loss = 0;
-        CHECK(fnn_loss_gradient(v->dt, (fnn_loss)fn, fnn_as_in(z.v),
+        CHECK(fnn_loss_gradient(v->dt, (fnn_loss)fn, HUBER_DELTA, fnn_as_in(z.v),
                                 (fnn_targets){ .labels = labels },
                                 &loss, y.v) == FNN_OK, "status");
         CHECK(isnan(loss) && isnan(at(&y, AT, 3)), "loss %d is %g", fn, loss);
@@ -85,9 +85,20 @@ static void test_huge_logits(const variant *v)
         for (ptrdiff_t j = 0; j < M; j++) /* all the mass is on the largest logits */
             CHECK((at(&y, i, j) > 0) == ((i + j) % 6 == 0), "softmax %td %td is %g", i, j,
                   at(&y, i, j));
-    for (int fn = 0; fn < FNN_SQUARED_ERROR; fn++) {
+    /* An exponential overflows, which a loss of infinity says; below, it is 0. */
+    double poisson = 0;
+    CHECK(fnn_loss_gradient(v->dt, FNN_POISSON, 0, fnn_as_in(z.v), (fnn_targets){ .labels = labels },
+                            &poisson, y.v) == FNN_OK, "status");
+    CHECK(poisson == INFINITY && at(&y, 0, 0) == INFINITY, "poisson %g", poisson);
+    const fnn_in low = { fnn_at(v->dt, z.v.data, 1), 1, 1, 1, 1 };
+    CHECK(fnn_loss_gradient(v->dt, FNN_POISSON, 0, low, (fnn_targets){ .labels = (int64_t[]){ 0 } },
+                            &poisson, fnn_slice_out(v->dt, (fnn_out){ y.v.data, 6, 1, 1, 1 }, 0, 1))
+          == FNN_OK && poisson == 0 && at(&y, 0, 0) == 0, "no counts of a mean of 0: %g", poisson);
+    const fnn_loss bounded[] = { FNN_SOFTMAX_CE, FNN_SIGMOID_CE, FNN_HUBER };
+    for (int l = 0; l < 3; l++) {
+        const fnn_loss fn = bounded[l];
         double loss = NAN;
-        CHECK(fnn_loss_gradient(v->dt, (fnn_loss)fn, fnn_as_in(z.v),
+        CHECK(fnn_loss_gradient(v->dt, (fnn_loss)fn, HUBER_DELTA, fnn_as_in(z.v),
                                 (fnn_targets){ .labels = labels },
                                 &loss, y.v) == FNN_OK, "status");
         CHECK(isfinite(loss) && loss > 0, "loss %d is %g", fn, loss);

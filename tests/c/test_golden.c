@@ -115,7 +115,8 @@ static void loss(digest *d, fnn_loss fn)
             }
             const fnn_targets targets = { kind & 1 ? labels : NULL, in(y),
                                           kind & 2 ? weights : NULL };
-            CHECK(fnn_loss_gradient(d->dt, fn, in(z), targets, &value, dz.v) == FNN_OK, "loss");
+            CHECK(fnn_loss_gradient(d->dt, fn, 0.5, in(z), targets, &value, dz.v) == FNN_OK,
+                  "loss");
             absorb(d, &value, sizeof value);
             absorb_view(d, dz.v);
             free_matrices();
@@ -124,6 +125,9 @@ static void loss(digest *d, fnn_loss fn)
 static void loss_softmax(digest *d) { loss(d, FNN_SOFTMAX_CE); }
 static void loss_sigmoid(digest *d) { loss(d, FNN_SIGMOID_CE); }
 static void loss_squared(digest *d) { loss(d, FNN_SQUARED_ERROR); }
+static void loss_poisson(digest *d) { loss(d, FNN_POISSON); }
+static void loss_huber(digest *d) { loss(d, FNN_HUBER); }
+static void loss_absolute(digest *d) { loss(d, FNN_ABSOLUTE_ERROR); }
 
 static void update(digest *d, fnn_solver solver)
 {
@@ -194,9 +198,13 @@ static const design classifier = { FNN_SOFTMAX_CE, 3, { 20, 33, 17, 10 },
                                    { FNN_SIGMOID, FNN_TANH, FNN_SOFTMAX } };
 static const design binary = { FNN_SIGMOID_CE, 2, { 9, 65, 1 }, { FNN_RELU, FNN_SIGMOID } };
 static const design regression = { FNN_SQUARED_ERROR, 2, { 7, 19, 3 }, { FNN_TANH, FNN_IDENTITY } };
+static const design counts = { FNN_POISSON, 2, { 9, 21, 4 }, { FNN_SIGMOID, FNN_EXP } };
+static const design robust = { FNN_HUBER, 2, { 7, 35, 3 }, { FNN_TANH, FNN_IDENTITY } };
 static void train_adam(digest *d) { train(d, &classifier, FNN_ADAM, 32); }
 static void train_nesterov(digest *d) { train(d, &binary, FNN_NESTEROV, 300); }
 static void train_sgd(digest *d) { train(d, &regression, FNN_SGD, 7); }
+static void train_poisson(digest *d) { train(d, &counts, FNN_ADAM, 50); }
+static void train_huber(digest *d) { train(d, &robust, FNN_MOMENTUM, 32); }
 
 /* These are work for several threads. */
 static const design wide = { FNN_SOFTMAX_CE, 3, { 40, 150, 90, 10 },
@@ -370,7 +378,7 @@ static void linear_targets(digest *d)
         put(d->dt, (fnn_out){ weights, 1, N, N, 1 }, 0, i, fabs(at(&w, 0, i)));
     for (ptrdiff_t i = 0; i < C * D; i++)
         theta[i] = at(&t, i / D, i % D) / 16;
-    for (int fn = 0; fn < FNN_NLOSS; fn++) {
+    for (int fn = 0; fn <= FNN_SQUARED_ERROR; fn++) {
         const fnn_targets targets = { NULL, in(y), weights };
         double value = 0;
         memset(hessian, 0, sizeof hessian);
@@ -413,7 +421,8 @@ static const struct { const char *name; void (*run)(digest *); } items[] = {
     ITEM(moments_full) ITEM(moments_shared) ITEM(moments_diag)
     ITEM(linear_softmax) ITEM(linear_sigmoid) ITEM(linear_squared) ITEM(cholesky)
     ITEM(gaussian_paired) ITEM(log_sums) ITEM(moments_add) ITEM(linear_targets) ITEM(triangular)
-    ITEM(train_wide) ITEM(network_columns)
+    ITEM(train_wide) ITEM(network_columns) ITEM(loss_poisson) ITEM(loss_huber) ITEM(loss_absolute)
+    ITEM(train_poisson) ITEM(train_huber)
 #undef ITEM
 };
 enum { ITEMS = sizeof items / sizeof *items };

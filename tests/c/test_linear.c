@@ -118,7 +118,7 @@ static void test_values(const variant *v)
 {
     const ptrdiff_t rows[] = { 1, 2, 5, 255, 256, 257, 520 };
     const ptrdiff_t cols[] = { 1, 2, 3, 13, 16, 17, 33, 65 }, classes[] = { 1, 2, 3, 5, 10 };
-    const int levels[] = { FNN_NLOSS * NKIND, quick() ? 6 : 7, quick() ? 6 : 8, 5, 2, 2, NLAYOUT,
+    const int levels[] = { LINEAR_LOSSES * NKIND, quick() ? 6 : 7, quick() ? 6 : 8, 5, 2, 2, NLAYOUT,
                            NLAYOUT, 2, 0 };
     int level[MOST_FACTORS];
     for (pairs *p = new_pairs(levels); next_case(p, level);) {
@@ -135,7 +135,7 @@ static void test_values(const variant *v)
 /* An intercept and nothing else. */
 static void test_no_features(const variant *v)
 {
-    for (int fn = 0; fn < FNN_NLOSS; fn++)
+    for (int fn = 0; fn < LINEAR_LOSSES; fn++)
         for (ptrdiff_t c = 1; c <= 3; c++)
             try_linear(v, &(linear_case){ .fn = (fnn_loss)fn, .n = 300, .d = 0, .c = c,
                                           .intercept = true, .hessian = true, .kind = TARGETS,
@@ -172,7 +172,7 @@ static bool same_problem(const problem *a, const problem *b)
 /* Layouts do not change a bit, nor does the Hessian's being wanted, nor do weights that are 1. */
 static void test_bits(const variant *v)
 {
-    for (int fn = 0; fn < FNN_NLOSS; fn++)
+    for (int fn = 0; fn < LINEAR_LOSSES; fn++)
         for (ptrdiff_t c = 1; c <= 3; c += 2) {
             linear_case a = { .fn = (fnn_loss)fn, .n = 300, .d = 19, .c = c, .intercept = true,
                               .hessian = true, .kind = ONE_HOT, .alpha = 0.5 };

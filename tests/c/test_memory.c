@@ -84,7 +84,7 @@ static fnn_status call_backward(state *s)
 }
 static fnn_status call_loss(state *s)
 {
-    return fnn_loss_gradient(s->dt, FNN_SOFTMAX_CE, fnn_as_in(s->z.v),
+    return fnn_loss_gradient(s->dt, FNN_SOFTMAX_CE, 0, fnn_as_in(s->z.v),
                              (fnn_targets){ .labels = s->labels }, &s->loss, s->dz.v);
 }
 static fnn_status call_network_forward(state *s)

@@ -420,6 +420,8 @@ static void test_linear_refusals(const variant *v)
     CHECK(STATUS(FNN_SQUARED_ERROR, x, low, y, NULL, 4, 3) == FNN_EVALUE, "a label too low");
     CHECK(STATUS(FNN_SIGMOID_CE, x, two, y, NULL, 1, 3) == FNN_EVALUE, "one column: 0 or 1");
     CHECK(STATUS(FNN_SOFTMAX_CE, x, bits, y, NULL, 1, 3) == FNN_EVALUE, "one class: only 0");
+    for (int fn = FNN_SQUARED_ERROR + 1; fn < FNN_NLOSS; fn++)
+        CHECK(STATUS((fnn_loss)fn, x, good, y, NULL, 4, 3) == FNN_EVALUE, "a network's loss");
     CHECK(STATUS(FNN_SOFTMAX_CE, x, NULL, y, NULL, 3, 3) == FNN_ESHAPE, "columns of targets");
     CHECK(STATUS(FNN_SOFTMAX_CE, x, NULL, in_block(v, 2, 4, 4), NULL, 4, 3) == FNN_ESHAPE,
           "rows of targets");

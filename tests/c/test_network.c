@@ -9,6 +9,9 @@ static const design designs[] = {
     { FNN_SQUARED_ERROR, 1, { 3, 2 }, { FNN_IDENTITY } },
     { FNN_SOFTMAX_CE, 2, { 130, 33, 4 }, { FNN_RELU, FNN_SOFTMAX } }, /* dw in several chunks */
     { FNN_SIGMOID_CE, 4, { 1, 1, 2, 65, 3 }, { FNN_TANH, FNN_IDENTITY, FNN_SIGMOID, FNN_SIGMOID } },
+    { FNN_POISSON, 2, { 6, 18, 2 }, { FNN_TANH, FNN_EXP } },
+    { FNN_HUBER, 2, { 5, 17, 3 }, { FNN_SIGMOID, FNN_IDENTITY } },
+    { FNN_ABSOLUTE_ERROR, 1, { 5, 33 }, { FNN_IDENTITY } },
     { FNN_NLOSS, 2, { 4, 9, 3 }, { FNN_TANH, FNN_RELU } },
 };
 enum { DESIGNS = sizeof designs / sizeof *designs, TRAINABLE = DESIGNS - 1 };

@@ -208,7 +208,7 @@ static void test_linear(const variant *v)
 {
     enum { N = 40, D = 3, C = 3, WIDTH = D + 1 };
     for (int t = 0; t < FNN_NDTYPE; t++)
-        for (int fn = 0; fn < FNN_NLOSS; fn++) {
+        for (int fn = 0; fn < LINEAR_LOSSES; fn++) {
             const fnn_dtype dt = (fnn_dtype)t;
             const matrix x = new_matrix(dt, N, D, PADDED), y = new_matrix(dt, N, C, PADDED);
             const matrix theta = new_matrix(FNN_F64, C, WIDTH, CONTIGUOUS);

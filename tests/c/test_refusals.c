@@ -136,9 +136,9 @@ static void test_loss_values(const variant *v)
 {
     const fnn_in z = in_block(v, 0, 3, 4), y = in_block(v, 4, 3, 4), column = in_block(v, 0, 3, 1);
     const fnn_out dz = block(v, QUARTER, 3, 4, SIDE, 1), dz_1 = block(v, QUARTER, 3, 1, SIDE, 1);
-    double loss;
+    double loss, huber_delta = 0;
 #define STATUS(fn, z, labels, y, weights, dz) \
-    fnn_loss_gradient(v->dt, fn, z, ((fnn_targets){ labels, y, weights }), &loss, dz)
+    fnn_loss_gradient(v->dt, fn, huber_delta, z, ((fnn_targets){ labels, y, weights }), &loss, dz)
     const int64_t good[] = { 0, 3, 2 }, high[] = { 0, 4, 2 }, low[] = { 0, 1, -1 };
     const int64_t bits[] = { 0, 1, 1 };
     CHECK(STATUS(FNN_SOFTMAX_CE, z, good, y, NULL, dz) == FNN_OK, "labels");
@@ -170,6 +170,12 @@ static void test_loss_values(const variant *v)
               "weights %d", i);
     }
     CHECK(STATUS(FNN_SOFTMAX_CE, z, good, y, dz.data, dz) == FNN_EALIAS, "dz is on weights");
+    const double deltas[] = { 0, -1, NAN, 0.5, INFINITY };
+    for (int i = 0; i < 5; i++) {
+        huber_delta = deltas[i];
+        CHECK(STATUS(FNN_HUBER, z, good, y, NULL, dz) == (i < 3 ? FNN_EVALUE : FNN_OK),
+              "delta %g", huber_delta);
+    }
 #undef STATUS
 }
 

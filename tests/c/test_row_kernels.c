@@ -154,7 +154,10 @@ enum { LABELS, TARGETS, ONE_HOT, NKIND };
 static double (*loss_kernel(const fnn_kernels *kn, fnn_loss fn))(const fnn_loss_rows *)
 {
     return fn == FNN_SOFTMAX_CE ? kn->softmax_ce
-         : fn == FNN_SIGMOID_CE ? kn->sigmoid_ce : kn->squared_error;
+         : fn == FNN_SIGMOID_CE ? kn->sigmoid_ce
+         : fn == FNN_SQUARED_ERROR ? kn->squared_error
+         : fn == FNN_POISSON ? kn->poisson_loss
+         : fn == FNN_HUBER ? kn->huber_loss : kn->absolute_error;
 }
 
 static void try_loss(const variant *v, fnn_loss fn, ptrdiff_t n, ptrdiff_t c, layout how, int kind,
@@ -178,7 +181,7 @@ static void try_loss(const variant *v, fnn_loss fn, ptrdiff_t n, ptrdiff_t c, la
     const fnn_loss_rows rows = {
         .n = n, .c = c, .z = freeze(&z).data, .z_rs = z.v.rs, .labels = targets.labels,
         .targets = y.v.data, .targets_rs = y.v.rs, .weights = weighted ? freeze(&w).data : NULL,
-        .scale = 0.3, .dz = dz.v.data, .dz_rs = dz.v.rs,
+        .scale = 0.3, .delta = HUBER_DELTA, .dz = dz.v.data, .dz_rs = dz.v.rs,
     };
     const double total = loss_kernel(v->kn, fn)(&rows);
 
@@ -212,3 +215,6 @@ static void try_loss(const variant *v, fnn_loss fn, ptrdiff_t n, ptrdiff_t c, la
 LOSS_TEST(softmax_ce, FNN_SOFTMAX_CE)
 LOSS_TEST(sigmoid_ce, FNN_SIGMOID_CE)
 LOSS_TEST(squared_error, FNN_SQUARED_ERROR)
+LOSS_TEST(poisson_loss, FNN_POISSON)
+LOSS_TEST(huber_loss, FNN_HUBER)
+LOSS_TEST(absolute_error, FNN_ABSOLUTE_ERROR)

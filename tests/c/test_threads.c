@@ -52,7 +52,7 @@ static void *compute(void *work_)
         keep(w, fnn_softmax(dt, narrow, rows_of(w->softmax, 3)));
         keep(w, fnn_dense_forward(dt, FNN_TANH, x_in, weight, (fnn_in){ 0 },
                                   rows_of(w->dense, 33)));
-        keep(w, fnn_loss_gradient(dt, FNN_SOFTMAX_CE, narrow, y, &w->loss,
+        keep(w, fnn_loss_gradient(dt, FNN_SOFTMAX_CE, 0, narrow, y, &w->loss,
                                   rows_of(w->gradient, 3)));
     }
     const fnn_moments m = { w->moments, w->moments + 3, w->moments + 18, w->moments + 93,

@@ -316,6 +316,21 @@ static void test_refused_networks(const variant *v)
     CHECK(!net, "no network came of it");
     fnn_network_free(NULL);
 
+    const struct { fnn_act output; fnn_loss loss; double delta; fnn_status right; } losses[] = {
+        { FNN_IDENTITY, FNN_HUBER, 1, FNN_OK }, { FNN_IDENTITY, FNN_HUBER, 0, FNN_EVALUE },
+        { FNN_IDENTITY, FNN_HUBER, NAN, FNN_EVALUE }, { FNN_IDENTITY, FNN_ABSOLUTE_ERROR, 0, FNN_OK },
+        { FNN_IDENTITY, FNN_SQUARED_ERROR, 0, FNN_OK }, { FNN_IDENTITY, FNN_POISSON, 1, FNN_EVALUE },
+        { FNN_EXP, FNN_POISSON, 0, FNN_OK }, { FNN_EXP, FNN_HUBER, 1, FNN_EVALUE },
+        { FNN_SOFTMAX, FNN_SIGMOID_CE, 0, FNN_EVALUE }, { FNN_RELU, FNN_SQUARED_ERROR, 0, FNN_EVALUE },
+    };
+    for (int i = 0; i < (int)(sizeof losses / sizeof *losses); i++) {
+        fnn_network *of_loss = NULL;
+        must(fnn_network_new(v->dt, 1, sizes_ok, &losses[i].output, &of_loss) == FNN_OK, "network");
+        CHECK(fnn_network_set_loss(of_loss, losses[i].loss, losses[i].delta) == losses[i].right,
+              "loss %d: another status than %d", i, losses[i].right);
+        fnn_network_free(of_loss);
+    }
+
     const design no_loss = { FNN_NLOSS, 1, { 4, 3 }, { FNN_RELU } };
     fnn_training *none = NULL;
     double loss;

@@ -31,7 +31,10 @@ def use_kernels() -> None:
     into = (np.empty((2, 3)), None, None)
     back = fastnn.dense_backward(x, w, y, z, activation="tanh", needs=("dx", "dw"), out=into)
     assert_type(back, tuple[Array | None, Array | None, Array | None])
-    for loss in (fastnn.softmax_cross_entropy, fastnn.sigmoid_cross_entropy, fastnn.squared_error):
+    of_classes = fastnn.softmax_cross_entropy, fastnn.sigmoid_cross_entropy
+    of_numbers = fastnn.squared_error, fastnn.poisson_loss, fastnn.absolute_error
+    assert_type(fastnn.huber_loss(z, labels, delta=2.0), tuple[float, Array])
+    for loss in (*of_classes, *of_numbers):
         found = loss(z, labels, sample_weight=weight, out=np.empty((2, 4)))
         assert_type(found, tuple[float, Array])
     assert_type(fastnn.logsumexp(z, out=np.empty(2)), Array)
