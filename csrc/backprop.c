@@ -45,7 +45,10 @@ static bool lay_out(fnn_scratch *s, bool whole, char *cursor, size_t *bytes)
     } while (0)
     const ptrdiff_t pointer = sizeof(void *) / sizeof(double);
     PART(s->layer, FNN_F64, net->layers, sizeof(fnn_layer_scratch) / sizeof(double) + 1);
-    PART(s->x, dt, rows, s->x_ld);
+    PART(s->x, dt, s->sparse ? 0 : rows, s->x_ld);
+    PART(s->columns, dt, 1, s->stored);
+    PART(s->rows_of, FNN_F32, 1, s->stored); /* int32 are as large as floats */
+    PART(s->column_starts, FNN_F64, 1, s->sparse ? net->inputs + 1 : 0);
     PART(s->labels, FNN_F64, rows, 1); /* int64 are as large as doubles */
     PART(s->targets, dt, rows, c);
     PART(s->weights, dt, rows, 1);
@@ -77,12 +80,28 @@ static bool lay_out(fnn_scratch *s, bool whole, char *cursor, size_t *bytes)
     return ok;
 }
 
+/* The most values that a block of so many rows has. */
+static ptrdiff_t most_stored(const fnn_samples *from, ptrdiff_t batch, ptrdiff_t rows)
+{
+    ptrdiff_t most = 0;
+    for (ptrdiff_t begin = 0, end; from->csr && begin < from->count; begin = end) {
+        end = begin + fnn_min(batch, from->count - begin);
+        for (ptrdiff_t i = begin; i < end; i += rows) {
+            const ptrdiff_t stored =
+                fnn_stored(from->csr, from->order, i, i + fnn_min(rows, end - i));
+            most = stored > most ? stored : most;
+        }
+    }
+    return most;
+}
+
 bool fnn_scratch_take(fnn_network *net, const fnn_kernels *kn, const void *panels, ptrdiff_t rows,
-                      bool whole, fnn_scratch *s)
+                      bool whole, const fnn_samples *from, ptrdiff_t batch, fnn_scratch *s)
 {
     *s = (fnn_scratch){ .net = net, .kn = kn, .panels = panels, .rows = rows,
                         .x_ld = fnn_leading(net->dt, net->inputs),
-                        .parts = fnn_parts(3 * net->flops * (double)rows) };
+                        .parts = fnn_parts(3 * net->flops * (double)rows),
+                        .sparse = from->csr != NULL, .stored = most_stored(from, batch, rows) };
     s->chunk_bytes = CHUNK_BYTES + panel_width(kn) * panel_width(kn) * (ptrdiff_t)sizeof(double);
     size_t bytes = 0;
     if (s->x_ld < net->inputs || !lay_out(s, whole, NULL, &bytes))
@@ -166,7 +185,7 @@ static void gather(const block *b, ptrdiff_t begin, ptrdiff_t end)
             fnn_copy(dt, fnn_slice(dt, from->y.targets, at, 1), fnn_slice_out(dt, targets, r, 1));
         if (from->y.weights)
             memcpy(fnn_at_out(dt, s->weights, r), fnn_at(dt, from->y.weights, at), fnn_sizeof(dt));
-        if (from->order)
+        if (from->order && !from->csr)
             fnn_copy(dt, fnn_slice(dt, from->x, at, 1), fnn_slice_out(dt, x, r, 1));
     }
 }
@@ -174,6 +193,19 @@ static void gather(const block *b, ptrdiff_t begin, ptrdiff_t end)
 static fnn_out rows_at(const fnn_scratch *s, void *memory, ptrdiff_t l, ptrdiff_t i, ptrdiff_t n)
 {
     return fnn_activation_at(s->net, fnn_at_out(s->net->dt, memory, i * s->net->layer[l].ld), l, n);
+}
+
+/* Columns j .. end - 1 of the first layer's z or a, from n sparse rows from i on. */
+static void first_layer(const block *b, ptrdiff_t i, ptrdiff_t n, ptrdiff_t j, ptrdiff_t end)
+{
+    const fnn_scratch *s = b->s;
+    const fnn_network *net = s->net;
+    const int64_t *order = b->from->order;
+    fnn_out y = rows_at(s, s->layer[0].a, 0, i, n);
+    y.data = fnn_at_out(net->dt, y.data, j);
+    y.cols = end - j;
+    fnn_first_layer(net, s->kn, b->from->csr, order ? order + b->begin + i : NULL, b->begin + i,
+                    net->layers > 1 ? net->layer[0].act : FNN_IDENTITY, y, j, s->panels);
 }
 
 /* The products: z_l or a_l from a_{l-1}, and delta_{l-1} from delta_l, for n rows from i on. */
@@ -185,6 +217,18 @@ static fnn_product forward_product(const block *b, ptrdiff_t l, ptrdiff_t i, ptr
                        : fnn_slice(net->dt, b->x, i, n);
     return fnn_layer_product(net, s->kn, l, l < net->layers - 1 ? net->layer[l].act : FNN_IDENTITY, x,
                              rows_at(s, s->layer[l].a, l, i, n), s->panels);
+}
+
+/* Layer l of n rows from i on. */
+static void forward_rows(const block *b, ptrdiff_t l, ptrdiff_t i, ptrdiff_t n)
+{
+    const fnn_scratch *s = b->s;
+    if (l == 0 && b->from->csr) {
+        first_layer(b, i, n, 0, s->net->layer[0].m);
+        return;
+    }
+    const fnn_product product = forward_product(b, l, i, n);
+    fnn_multiply(s->kn, s->net->dt, &product);
 }
 
 static fnn_product backward_product(const block *b, ptrdiff_t l, ptrdiff_t i, ptrdiff_t n)
@@ -241,10 +285,8 @@ static void rows_part(void *b_, int part, int parts)
     if (n == 0)
         return;
     gather(b, i, i + n);
-    for (ptrdiff_t l = 0; l <= last; l++) {
-        const fnn_product product = forward_product(b, l, i, n);
-        fnn_multiply(s->kn, s->net->dt, &product);
-    }
+    for (ptrdiff_t l = 0; l <= last; l++)
+        forward_rows(b, l, i, n);
     loss_of_rows(b, i, n);
     for (ptrdiff_t l = last; l >= 0; l--) {
         pack_delta(b, l, i, n, 0, s->net->layer[l].m);
@@ -259,11 +301,17 @@ static void rows_part(void *b_, int part, int parts)
  * weights than what it has updated itself, which is still in its own cache. */
 typedef struct { const block *b; ptrdiff_t l; } layer_job;
 
+/* The part's columns of m, whole panels: where they begin, and, for the next part, where they end. */
+static ptrdiff_t first_column(const block *b, ptrdiff_t m, int part, int parts)
+{
+    const ptrdiff_t width = panel_width(b->s->kn), panels = (m + width - 1) / width;
+    return fnn_min(m, fnn_share(panels, part, parts) * width);
+}
+
 static void multiply_columns(const block *b, const fnn_product *p, int part, int parts)
 {
-    const ptrdiff_t width = panel_width(b->s->kn), panels = (p->y.cols + width - 1) / width;
-    const ptrdiff_t j = fnn_share(panels, part, parts) * width;
-    const ptrdiff_t end = fnn_min(p->y.cols, fnn_share(panels, part + 1, parts) * width);
+    const ptrdiff_t j = first_column(b, p->y.cols, part, parts);
+    const ptrdiff_t end = first_column(b, p->y.cols, part + 1, parts);
     if (j >= end)
         return;
     const fnn_product product = fnn_product_columns(b->s->net->dt, *p, j, end);
@@ -279,6 +327,14 @@ static void gather_part(void *b_, int part, int parts)
 static void forward_part(void *job_, int part, int parts)
 {
     const layer_job *job = job_;
+    if (job->l == 0 && job->b->from->csr) {
+        const ptrdiff_t m = job->b->s->net->layer[0].m;
+        const ptrdiff_t j = first_column(job->b, m, part, parts);
+        const ptrdiff_t end = first_column(job->b, m, part + 1, parts);
+        if (j < end)
+            first_layer(job->b, 0, job->b->rows, j, end);
+        return;
+    }
     const fnn_product product = forward_product(job->b, job->l, 0, job->b->rows);
     multiply_columns(job->b, &product, part, parts);
 }
@@ -353,6 +409,39 @@ static void bias_gradient(const block *b, ptrdiff_t l)
                ls->db);
 }
 
+/* The block's sparse rows, transposed: dw_1 = x' delta_1 is a product of sparse rows, too, each chain in
+ * the order of the block's rows. */
+static void transpose_rows(const block *b)
+{
+    const fnn_scratch *s = b->s;
+    const fnn_csr *x = b->from->csr;
+    int64_t *starts = s->column_starts;
+    memset(starts, 0, ((size_t)x->cols + 1) * sizeof *starts);
+    for (int fill = 0; fill < 2; fill++) {
+        for (ptrdiff_t r = 0; r < b->rows; r++) {
+            const ptrdiff_t row = sample(b->from, b->begin + r), end = (ptrdiff_t)x->starts[row + 1];
+            for (ptrdiff_t p = (ptrdiff_t)x->starts[row]; p < end; p++) {
+                const ptrdiff_t j = x->wide ? (ptrdiff_t)((const int64_t *)x->places)[p]
+                                            : (ptrdiff_t)((const int32_t *)x->places)[p];
+                if (!fill) {
+                    starts[j + 1]++;
+                    continue;
+                }
+                const ptrdiff_t to = (ptrdiff_t)starts[j]++;
+                s->rows_of[to] = (int32_t)r;
+                if (s->net->dt == FNN_F32)
+                    ((float *)s->columns)[to] = ((const float *)x->values)[p];
+                else
+                    ((double *)s->columns)[to] = ((const double *)x->values)[p];
+            }
+        }
+        for (ptrdiff_t j = 0; !fill && j < x->cols; j++)
+            starts[j + 1] += starts[j];
+    }
+    memmove(starts + 1, starts, (size_t)x->cols * sizeof *starts);
+    starts[0] = 0;
+}
+
 /* Rows i .. i + r - 1 of the panel of dw_l that starts at column j. */
 static void chunk_gradient(const block *b, ptrdiff_t l, ptrdiff_t i, ptrdiff_t r, ptrdiff_t j,
                            void *chunk, fnn_ahead *ahead)
@@ -371,12 +460,19 @@ static void chunk_gradient(const block *b, ptrdiff_t l, ptrdiff_t i, ptrdiff_t r
     void *dw = ls->dw ? fnn_at_out(dt, ls->dw, offset) : chunk;
     if (!ls->dw && vectors < s->kn->tile_vectors)
         memset(dw, 0, (size_t)(r * width) * fnn_sizeof(dt));
-    s->kn->panel(&(fnn_panel){
-        .n = r, .k = b->rows, .cols = vectors * s->kn->lanes,
-        .x = fnn_at(dt, a.data, i * a.cs), .x_rs = a.cs, .x_cs = a.rs,
-        .w = panel_at(dt, ls->delta_panels, b->rows, 0, j, width), .w_rs = width,
-        .w_vectors = vectors, .y = dw, .y_rs = width, .y_cs = 1, .accumulate = !b->first,
-        .ahead = ahead });
+    if (l == 0 && b->from->csr)
+        s->kn->sparse(&(fnn_sparse){
+            .n = r, .cols = vectors * s->kn->lanes, .values = s->columns, .places = s->rows_of,
+            .starts = s->column_starts + i,
+            .w = panel_at(dt, ls->delta_panels, b->rows, 0, j, width), .w_rs = width, .w_ps = 0,
+            .y = dw, .y_rs = width, .accumulate = !b->first });
+    else
+        s->kn->panel(&(fnn_panel){
+            .n = r, .k = b->rows, .cols = vectors * s->kn->lanes,
+            .x = fnn_at(dt, a.data, i * a.cs), .x_rs = a.cs, .x_cs = a.rs,
+            .w = panel_at(dt, ls->delta_panels, b->rows, 0, j, width), .w_rs = width,
+            .w_vectors = vectors, .y = dw, .y_rs = width, .y_cs = 1, .accumulate = !b->first,
+            .ahead = ahead });
     if (b->stepper) {
         void *w = fnn_at_out(dt, net->panels, at->panels + offset);
         update(b, true, w, at->panels + offset, r * width, dw);
@@ -450,6 +546,28 @@ static double penalty(const fnn_scratch *s, double alpha)
     return 0.5 * alpha * squares;
 }
 
+/* Of the products of a block forward. */
+static double flops_of(const block *b)
+{
+    const fnn_network *net = b->s->net;
+    const double dense = net->flops * (double)b->rows;
+    if (!b->from->csr)
+        return dense;
+    const fnn_layer *first = &net->layer[0];
+    const ptrdiff_t stored =
+        fnn_stored(b->from->csr, b->from->order, b->begin, b->begin + b->rows);
+    return dense - 2 * (double)first->k * (double)first->m * (double)b->rows
+         + fnn_sparse_work((double)stored, b->rows, first->m);
+}
+
+/* Of the weights phase, in which each weight is a sum and is updated: of dense rows all but the products
+ * is little beside these. */
+static double weights_flops(const block *b, double flops)
+{
+    const double flops_a_weight = 10;
+    return b->from->csr ? flops + flops_a_weight * (double)b->s->net->panels_size : flops;
+}
+
 static block new_block(const fnn_scratch *s, const fnn_samples *from, ptrdiff_t begin,
                        ptrdiff_t rows, double weight)
 {
@@ -457,7 +575,7 @@ static block new_block(const fnn_scratch *s, const fnn_samples *from, ptrdiff_t 
     const ptrdiff_t c = net->layer[net->layers - 1].m;
     return (block){
         .s = s, .from = from, .begin = begin, .rows = rows,
-        .x = from->order ? (fnn_in){ s->x, rows, net->inputs, s->x_ld, 1 }
+        .x = from->csr ? from->x : from->order ? (fnn_in){ s->x, rows, net->inputs, s->x_ld, 1 }
                          : fnn_slice(net->dt, from->x, begin, rows),
         .loss = { .c = c, .scale = 1 / weight, .delta = net->huber_delta, .losses = s->losses,
                   .labels = from->y.labels ? s->labels : NULL,
@@ -469,7 +587,7 @@ static block new_block(const fnn_scratch *s, const fnn_samples *from, ptrdiff_t 
 /* Note where the rows of the block that begins at sample i lie. */
 static ptrdiff_t look_ahead(const fnn_scratch *s, const fnn_samples *from, ptrdiff_t i)
 {
-    if (!from->order || from->x.cs != 1)
+    if (!from->order || from->csr || from->x.cs != 1)
         return 0;
     const ptrdiff_t rows = fnn_min(s->rows, from->count - i);
     for (ptrdiff_t r = 0; r < rows; r++)
@@ -487,7 +605,7 @@ fnn_status fnn_batch(const fnn_scratch *s, const fnn_samples *from, ptrdiff_t be
             return FNN_ESTOPPED;
         block b = new_block(s, from, i, fnn_min(s->rows, end - i), weight);
         /* Half of the work counts: what one thread has written, the others have to fetch. */
-        const double flops = s->net->flops * (double)b.rows / 2;
+        const double flops = flops_of(&b) / 2;
         const int parts = (int)fnn_min(s->parts, fnn_parts(2 * flops));
         b.by_columns = by_columns(s, parts, end - begin <= s->rows);
         if (b.by_columns)
@@ -511,7 +629,9 @@ fnn_status fnn_batch(const fnn_scratch *s, const fnn_samples *from, ptrdiff_t be
         b.alpha = alpha;
         b.stepper = last ? stepper : NULL;
         b.next_rows = look_ahead(s, from, fnn_min(i + s->rows, from->count));
-        fnn_run((int)fnn_min(s->parts, fnn_parts(flops)), weights_part, &b);
+        if (from->csr)
+            transpose_rows(&b);
+        fnn_run((int)fnn_min(s->parts, fnn_parts(weights_flops(&b, flops))), weights_part, &b);
     }
     return FNN_OK;
 }

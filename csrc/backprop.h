@@ -7,10 +7,11 @@
 
 /* The rows that a gradient is over: x and its targets, in the order given or as they lie. */
 typedef struct {
-    fnn_in x;
+    fnn_in x; /* of sparse rows only their shape */
     fnn_targets y;
     const int64_t *order; /* NULL: 0, 1, 2, ... */
     ptrdiff_t count;
+    const fnn_csr *csr; /* NULL, or the rows */
 } fnn_samples;
 
 /* What an optimiser keeps: for each parameter, where the parameter is in the panels or, behind
@@ -45,12 +46,19 @@ typedef struct {
     char *chunks;                     /* of each part, chunk_bytes apart */
     ptrdiff_t chunk_bytes;
     fnn_layer_scratch *layer;
+    /* For sparse rows: those of a block, transposed, with room for so many values. */
+    bool sparse;
+    ptrdiff_t stored;
+    void *columns;       /* values */
+    int32_t *rows_of;    /* of the block */
+    int64_t *column_starts; /* (inputs + 1,) */
 } fnn_scratch;
 
 /* Take the memory, which the workspace of net gets back. `whole`: keep all of dw, for gradients that
- * are delivered, or gathered from several blocks. False if there is none. */
+ * are delivered, or gathered from several blocks. The blocks are those of batches of `batch` samples.
+ * False if there is none. */
 bool fnn_scratch_take(fnn_network *net, const fnn_kernels *kn, const void *panels, ptrdiff_t rows,
-                      bool whole, fnn_scratch *s);
+                      bool whole, const fnn_samples *from, ptrdiff_t batch, fnn_scratch *s);
 
 /* The transposed weights from the weights; updates keep them. */
 void fnn_scratch_transpose(const fnn_scratch *s);

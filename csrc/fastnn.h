@@ -205,8 +205,17 @@ FNN_API fnn_status fnn_network_forward(fnn_network *net, fnn_in x, fnn_out y);
 /* ys[l] = the output of layer l for the rows of x, l = 0 .. layers - 1. */
 FNN_API fnn_status fnn_network_activations(fnn_network *net, fnn_in x, const fnn_out *ys);
 
+/* The same for sparse rows; the columns of y, or of ys[0], are contiguous (else FNN_ESHAPE). These
+ * functions, and fnn_network_gradients_sparse and fnn_training_epoch_sparse, give the bits that dense
+ * rows do while the weights are finite, and take time for the values that are stored. */
+FNN_API fnn_status fnn_network_forward_sparse(fnn_network *net, fnn_csr x, fnn_out y);
+FNN_API fnn_status fnn_network_activations_sparse(fnn_network *net, fnn_csr x, const fnn_out *ys);
+
 /* *loss = weighted mean of the loss + alpha / 2 * sum of squared weights; dw[l], db[l] its
  * gradient. */
+FNN_API fnn_status fnn_network_gradients_sparse(fnn_network *net, fnn_csr x, fnn_targets y,
+                                                double alpha, double *loss, const fnn_out *dw,
+                                                const fnn_out *db);
 FNN_API fnn_status fnn_network_gradients(fnn_network *net, fnn_in x, fnn_targets y, double alpha,
                                          double *loss, const fnn_out *dw, const fnn_out *db);
 
@@ -253,6 +262,9 @@ typedef int (*fnn_poll)(void *context);
 FNN_API fnn_status fnn_training_epoch(fnn_training *training, fnn_in x, fnn_targets y,
                                       const int64_t *order, ptrdiff_t count, fnn_poll poll,
                                       void *context, double *loss, double parts[2]);
+FNN_API fnn_status fnn_training_epoch_sparse(fnn_training *training, fnn_csr x, fnn_targets y,
+                                             const int64_t *order, ptrdiff_t count, fnn_poll poll,
+                                             void *context, double *loss, double parts[2]);
 
 /* ---- symmetric positive definite matrices -------------------------------------------------- */
 

@@ -265,6 +265,31 @@ fnn_product fnn_layer_product(const fnn_network *net, const fnn_kernels *kn, ptr
                           .bias = fnn_network_bias(net, l).data, .act = act };
 }
 
+void fnn_first_layer(const fnn_network *net, const fnn_kernels *kn, const fnn_csr *x,
+                     const int64_t *rows, ptrdiff_t first, fnn_act act, fnn_out y, ptrdiff_t j,
+                     const void *panels)
+{
+    const fnn_layer *at = &net->layer[0];
+    const ptrdiff_t width = kn->tile_vectors * kn->lanes;
+    kn->sparse(&(fnn_sparse){
+        .n = y.rows, .cols = y.cols, .values = x->values, .places = x->places, .wide = x->wide != 0,
+        .starts = x->starts + (rows ? 0 : first), .rows = rows,
+        .w = panels ? fnn_at(net->dt, panels, at->panels + j * at->k)
+                    : fnn_at(net->dt, net->memory, at->w + j),
+        .w_rs = panels ? width : at->ld, .w_ps = panels ? width * at->k : width,
+        .y = y.data, .y_rs = y.rs, .bias = fnn_at(net->dt, net->memory, at->b + j), .act = act });
+}
+
+ptrdiff_t fnn_stored(const fnn_csr *x, const int64_t *order, ptrdiff_t begin, ptrdiff_t end)
+{
+    if (!order)
+        return (ptrdiff_t)(x->starts[end] - x->starts[begin]);
+    ptrdiff_t stored = 0;
+    for (ptrdiff_t i = begin; i < end; i++)
+        stored += (ptrdiff_t)(x->starts[order[i] + 1] - x->starts[order[i]]);
+    return stored;
+}
+
 /* The activation that the product's epilogue does; softmax, which needs whole rows, follows. */
 static fnn_act epilogue_of(const fnn_network *net, ptrdiff_t l)
 {
@@ -285,10 +310,11 @@ typedef struct {
     const fnn_network *net;
     const fnn_kernels *kn;
     const void *panels;
-    fnn_in x;
+    fnn_in x;           /* of sparse rows only their shape */
     fnn_out y;
     ptrdiff_t rows;
     char *scratch;
+    const fnn_csr *csr; /* NULL, or the rows */
 } pass;
 
 static fnn_out output_of(const pass *p, ptrdiff_t l, fnn_out y, char *scratch)
@@ -316,14 +342,20 @@ static fnn_status finish_odd(const fnn_network *net, fnn_out y)
          ? fnn_softmax(net->dt, fnn_as_in(y), y) : FNN_OK;
 }
 
-/* One block of rows through all layers. */
-static void carry(const pass *p, fnn_in x, fnn_out y, char *scratch)
+/* One block of rows, which starts at row i, through all layers. */
+static void carry(const pass *p, ptrdiff_t i, fnn_out y, char *scratch)
 {
+    fnn_in x = p->csr ? p->x : fnn_slice(p->net->dt, p->x, i, y.rows);
     for (ptrdiff_t l = 0; l < p->net->layers; l++) {
         const fnn_out to = output_of(p, l, y, scratch);
-        const fnn_product product =
-            fnn_layer_product(p->net, p->kn, l, epilogue_of(p->net, l), x, to, p->panels);
-        fnn_multiply(p->kn, p->net->dt, &product);
+        if (l == 0 && p->csr) {
+            fnn_first_layer(p->net, p->kn, p->csr, NULL, i, epilogue_of(p->net, 0), to, 0,
+                            p->panels);
+        } else {
+            const fnn_product product =
+                fnn_layer_product(p->net, p->kn, l, epilogue_of(p->net, l), x, to, p->panels);
+            fnn_multiply(p->kn, p->net->dt, &product);
+        }
         x = fnn_as_in(to);
     }
     finish(p, y);
@@ -338,7 +370,7 @@ static void carry_rows(void *p_, int part, int parts)
     const ptrdiff_t end = fnn_share(p->x.rows, part + 1, parts);
     for (ptrdiff_t i = fnn_share(p->x.rows, part, parts); i < end; i += p->rows) {
         const ptrdiff_t n = fnn_min(p->rows, end - i);
-        carry(p, fnn_slice(dt, p->x, i, n), fnn_slice_out(dt, p->y, i, n), scratch);
+        carry(p, i, fnn_slice_out(dt, p->y, i, n), scratch);
     }
 }
 
@@ -414,7 +446,16 @@ static ptrdiff_t forward_rows(const fnn_network *net, ptrdiff_t n)
     return fnn_min(n, most < LEAST_BLOCK_ROWS ? LEAST_BLOCK_ROWS : most);
 }
 
-fnn_status fnn_network_forward(fnn_network *net, fnn_in x, fnn_out y)
+/* The work of sparse rows. */
+static double work_of_stored(const fnn_network *net, const fnn_csr *x)
+{
+    const fnn_layer *first = &net->layer[0];
+    const double skipped = 2 * (double)first->k * (double)first->m * (double)x->rows;
+    return work_of(net, x->rows) - skipped
+         + fnn_sparse_work((double)fnn_stored(x, NULL, 0, x->rows), x->rows, first->m);
+}
+
+static fnn_status forward(fnn_network *net, const fnn_csr *csr, fnn_in x, fnn_out y)
 {
     const fnn_kernels *kn = fnn_kernels_for(net->dt);
     if (!kn)
@@ -424,13 +465,15 @@ fnn_status fnn_network_forward(fnn_network *net, fnn_in x, fnn_out y)
         return status;
 
     const void *panels = fnn_network_panels(net, kn);
-    if (is_small(net, x, y)) {
+    if (!csr && is_small(net, x, y)) {
         carry_one_row(net, kn, panels, x.data, y.data);
         return FNN_OK;
     }
     enum { LEAST_ROWS = 8 }; /* of a part; fewer share the columns instead */
-    const int parts = fnn_parts(work_of(net, x.rows));
-    const bool by_rows = parts == 1 || x.rows >= parts * LEAST_ROWS;
+    int parts = fnn_parts(csr ? work_of_stored(net, csr) : work_of(net, x.rows));
+    if (csr) /* whose columns are not divided */
+        parts = (int)fnn_min(parts, (x.rows + LEAST_ROWS - 1) / LEAST_ROWS);
+    const bool by_rows = csr || parts == 1 || x.rows >= parts * LEAST_ROWS;
     const ptrdiff_t rows = by_rows ? forward_rows(net, (x.rows + parts - 1) / parts) : x.rows;
     size_t bytes = 0;
     if (!fnn_reserve(&bytes, net->dt, 2 * (by_rows ? parts : 1) * (net->layers > 1),
@@ -439,7 +482,7 @@ fnn_status fnn_network_forward(fnn_network *net, fnn_in x, fnn_out y)
     char *scratch = fnn_workspace_take(&net->workspace, bytes);
     if (!scratch)
         return FNN_ENOMEM;
-    pass p = { net, kn, panels, x, y, rows, scratch };
+    pass p = { net, kn, panels, x, y, rows, scratch, csr };
     if (by_rows)
         fnn_run(parts, carry_rows, &p);
     else
@@ -448,7 +491,19 @@ fnn_status fnn_network_forward(fnn_network *net, fnn_in x, fnn_out y)
     return finish_odd(net, y);
 }
 
-fnn_status fnn_network_activations(fnn_network *net, fnn_in x, const fnn_out *ys)
+fnn_status fnn_network_forward(fnn_network *net, fnn_in x, fnn_out y)
+{
+    return forward(net, NULL, x, y);
+}
+
+static fnn_in shape_of(const fnn_csr *x) { return (fnn_in){ NULL, x->rows, x->cols, 0, 1 }; }
+
+fnn_status fnn_network_forward_sparse(fnn_network *net, fnn_csr x, fnn_out y)
+{
+    return in_place(y.cs, y.cols) || y.rows == 0 ? forward(net, &x, shape_of(&x), y) : FNN_ESHAPE;
+}
+
+static fnn_status activations(fnn_network *net, const fnn_csr *csr, fnn_in x, const fnn_out *ys)
 {
     const fnn_kernels *kn = fnn_kernels_for(net->dt);
     if (!kn)
@@ -465,10 +520,25 @@ fnn_status fnn_network_activations(fnn_network *net, fnn_in x, const fnn_out *ys
     const void *panels = fnn_network_panels(net, kn);
     const int parts = (int)fnn_min(fnn_parts(net->flops * (double)x.rows), x.rows / 8 + 1);
     for (ptrdiff_t l = 0; x.rows > 0 && l < net->layers; l++) {
+        if (l == 0 && csr) {
+            fnn_first_layer(net, kn, csr, NULL, 0, epilogue_of(net, 0), ys[0], 0, panels);
+            continue;
+        }
         const fnn_product product = fnn_layer_product(
             net, kn, l, epilogue_of(net, l), l ? fnn_as_in(ys[l - 1]) : x, ys[l], panels);
         fnn_multiply_in_parts(kn, net->dt, &product, parts);
     }
     finish(&(pass){ .net = net, .kn = kn }, outputs);
     return finish_odd(net, outputs);
+}
+
+fnn_status fnn_network_activations(fnn_network *net, fnn_in x, const fnn_out *ys)
+{
+    return activations(net, NULL, x, ys);
+}
+
+fnn_status fnn_network_activations_sparse(fnn_network *net, fnn_csr x, const fnn_out *ys)
+{
+    return in_place(ys[0].cs, ys[0].cols) || x.rows == 0 ? activations(net, &x, shape_of(&x), ys)
+                                                         : FNN_ESHAPE;
 }

@@ -78,6 +78,15 @@ FNN_INLINE fnn_out fnn_activation_at(const fnn_network *net, void *memory, ptrdi
     return (fnn_out){ memory, n, net->layer[l].m, net->layer[l].ld, 1 };
 }
 
+/* y = act(x w + b) with the first layer's parameters, of the columns from j on, which starts a panel:
+ * for rows of x, row number rows[i] for each row i of y, or, where rows is NULL, those from `first` on. */
+void fnn_first_layer(const fnn_network *net, const fnn_kernels *kn, const fnn_csr *x,
+                     const int64_t *rows, ptrdiff_t first, fnn_act act, fnn_out y, ptrdiff_t j,
+                     const void *panels);
+
+/* Stored values of rows begin .. end - 1, in the order given or as they lie. */
+ptrdiff_t fnn_stored(const fnn_csr *x, const int64_t *order, ptrdiff_t begin, ptrdiff_t end);
+
 /* y = act(x w + b) with layer l's parameters. */
 fnn_product fnn_layer_product(const fnn_network *net, const fnn_kernels *kn, ptrdiff_t l, fnn_act act,
                               fnn_in x, fnn_out y, const void *panels);

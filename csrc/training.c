@@ -66,14 +66,14 @@ static void add_penalty(const fnn_scratch *s, ptrdiff_t l, double alpha)
                           fnn_at(dt, w.data, i * w.rs + j), NULL, NULL);
 }
 
-fnn_status fnn_network_gradients(fnn_network *net, fnn_in x, fnn_targets y, double alpha,
-                                 double *loss, const fnn_out *dw, const fnn_out *db)
+static fnn_status gradients(fnn_network *net, const fnn_csr *csr, fnn_in x, fnn_targets y,
+                            double alpha, double *loss, const fnn_out *dw, const fnn_out *db)
 {
     const fnn_dtype dt = net->dt;
     const fnn_kernels *kn = fnn_kernels_for(dt);
     if (!kn)
         return FNN_EISA;
-    const fnn_samples all = { .x = x, .y = y, .count = x.rows };
+    const fnn_samples all = { .x = x, .y = y, .count = x.rows, .csr = csr };
     fnn_status status = check_samples(net, &all);
     for (ptrdiff_t l = 0; !status && l < net->layers; l++)
         if (!fnn_has_shape(fnn_as_in(dw[l]), net->layer[l].k, net->layer[l].m)
@@ -85,7 +85,7 @@ fnn_status fnn_network_gradients(fnn_network *net, fnn_in x, fnn_targets y, doub
         return status;
     fnn_scratch s;
     if (!fnn_scratch_take(net, kn, fnn_network_panels(net, kn), fnn_min(net->block_rows, x.rows),
-                          true, &s))
+                          true, &all, x.rows, &s))
         return FNN_ENOMEM;
     fnn_scratch_transpose(&s);
     double parts[2];
@@ -101,6 +101,20 @@ fnn_status fnn_network_gradients(fnn_network *net, fnn_in x, fnn_targets y, doub
     }
     fnn_workspace_give(&net->workspace, s.memory);
     return status;
+}
+
+fnn_status fnn_network_gradients(fnn_network *net, fnn_in x, fnn_targets y, double alpha,
+                                 double *loss, const fnn_out *dw, const fnn_out *db)
+{
+    return gradients(net, NULL, x, y, alpha, loss, dw, db);
+}
+
+static fnn_in shape_of(const fnn_csr *x) { return (fnn_in){ NULL, x->rows, x->cols, 0, 1 }; }
+
+fnn_status fnn_network_gradients_sparse(fnn_network *net, fnn_csr x, fnn_targets y, double alpha,
+                                        double *loss, const fnn_out *dw, const fnn_out *db)
+{
+    return gradients(net, &x, shape_of(&x), y, alpha, loss, dw, db);
 }
 
 /* ---- training ----------------------------------------------------------------------------- */
@@ -320,29 +334,43 @@ static fnn_status steps(fnn_training *t, const fnn_scratch *s, const fnn_samples
     return FNN_OK;
 }
 
-fnn_status fnn_training_epoch(fnn_training *t, fnn_in x, fnn_targets y, const int64_t *order,
-                              ptrdiff_t count, fnn_poll ask, void *context, double *loss,
-                              double parts[2])
+static fnn_status epoch(fnn_training *t, const fnn_samples *from, fnn_poll ask, void *context,
+                        double *loss, double parts[2])
 {
     fnn_network *net = t->net;
     const fnn_kernels *kn = set_of(t);
     if (!kn)
         return FNN_EISA;
-    const fnn_samples all = { .x = x, .y = y, .order = order, .count = count };
-    fnn_status status = check_samples(net, &all);
+    fnn_status status = check_samples(net, from);
     if (status)
         return status;
-    const ptrdiff_t batch_size = fnn_min(t->batch_size, count);
+    const ptrdiff_t batch_size = fnn_min(t->batch_size, from->count);
     const ptrdiff_t rows = fnn_min(net->block_rows, batch_size);
     fnn_scratch s;
-    if (!fnn_scratch_take(net, kn, net->panels, rows, batch_size > rows, &s))
+    if (!fnn_scratch_take(net, kn, net->panels, rows, batch_size > rows, from, batch_size, &s))
         return FNN_ENOMEM;
     fnn_network_change_panels(net, kn);
     fnn_scratch_transpose(&s);
     double unwanted[2];
-    status = steps(t, &s, &all, &(fnn_interrupt){ .ask = ask, .context = context }, loss,
+    status = steps(t, &s, from, &(fnn_interrupt){ .ask = ask, .context = context }, loss,
                    parts ? parts : unwanted);
     fnn_network_changed_panels(net, kn);
     fnn_workspace_give(&net->workspace, s.memory);
     return status;
+}
+
+fnn_status fnn_training_epoch(fnn_training *t, fnn_in x, fnn_targets y, const int64_t *order,
+                              ptrdiff_t count, fnn_poll ask, void *context, double *loss,
+                              double parts[2])
+{
+    const fnn_samples all = { .x = x, .y = y, .order = order, .count = count };
+    return epoch(t, &all, ask, context, loss, parts);
+}
+
+fnn_status fnn_training_epoch_sparse(fnn_training *t, fnn_csr x, fnn_targets y,
+                                     const int64_t *order, ptrdiff_t count, fnn_poll ask,
+                                     void *context, double *loss, double parts[2])
+{
+    const fnn_samples all = { .x = shape_of(&x), .y = y, .order = order, .count = count, .csr = &x };
+    return epoch(t, &all, ask, context, loss, parts);
 }

@@ -1,5 +1,6 @@
 /* test_sparse.c -- sparse rows: the product against the dense one, whose bits it has, and against the
  * bound; the transposed; what is refused. */
+#include "naive.h"
 #include "suites.h"
 
 /* A sparse matrix, and the same as a dense one. */
@@ -159,6 +160,189 @@ static void transposed(const variant *v)
     }
 }
 
+/* ---- networks ----------------------------------------------------------------------------- */
+
+static const design designs[] = {
+    { FNN_SOFTMAX_CE, 2, { 37, 21, 3 }, { FNN_TANH, FNN_SOFTMAX } },
+    { FNN_SOFTMAX_CE, 1, { 37, 3 }, { FNN_SOFTMAX } },
+    { FNN_SIGMOID_CE, 3, { 90, 130, 5, 3 }, { FNN_RELU, FNN_SIGMOID, FNN_SIGMOID } },
+};
+
+/* Rows, and labels in [0, 3) or, for the sigmoid, targets of both kinds. */
+typedef struct { twins x; int64_t *labels; matrix targets, weights; fnn_targets y; } batch;
+
+static batch new_batch(fnn_dtype dt, const design *d, ptrdiff_t n)
+{
+    batch b = { .x = new_twins(dt, n, d->size[0], 5, n % 2, 21),
+                .labels = calloc((size_t)n, sizeof *b.labels),
+                .targets = new_matrix(dt, n, 3, CONTIGUOUS), .weights = new_matrix(dt, 1, n, CONTIGUOUS) };
+    must(b.labels != NULL, "calloc");
+    for (ptrdiff_t i = 0; i < n; i++) {
+        b.labels[i] = (5 * i + 1) % 3;
+        put(dt, b.weights.v, 0, i, (double)(i % 3) / 2);
+        for (ptrdiff_t j = 0; j < 3; j++)
+            put(dt, b.targets.v, i, j, (double)((i + j) % 2));
+    }
+    b.y = (fnn_targets){ d->loss == FNN_SOFTMAX_CE ? b.labels : NULL, freeze(&b.targets),
+                         freeze(&b.weights).data };
+    return b;
+}
+
+static void free_batch(batch *b)
+{
+    free_twins(&b->x);
+    free(b->labels);
+}
+
+static void try_outputs(const variant *v, const design *d, ptrdiff_t n, bool held)
+{
+    fnn_network *net = new_network(v->dt, d, 5);
+    batch b = new_batch(v->dt, d, n);
+    matrix y[2][MOST_LAYERS], out[2];
+    fnn_out ys[2][MOST_LAYERS];
+    for (int i = 0; i < 2; i++) {
+        for (int l = 0; l < d->layers; l++) {
+            y[i][l] = new_matrix(v->dt, n, d->size[l + 1], PADDED);
+            ys[i][l] = y[i][l].v;
+        }
+        out[i] = new_matrix(v->dt, n, d->size[d->layers], PADDED);
+    }
+    if (!held)
+        fnn_network_release(net);
+    const fnn_in dense = fnn_as_in(b.x.dense.v);
+    CHECK(!fnn_network_forward(net, dense, out[0].v), "dense");
+    CHECK(!fnn_network_forward_sparse(net, b.x.csr, out[1].v), "sparse");
+    CHECK(!fnn_network_activations(net, dense, ys[0]), "dense");
+    CHECK(!fnn_network_activations_sparse(net, b.x.csr, ys[1]), "sparse");
+    CHECK(equal(&out[0], &out[1]) && padding_intact(&out[1]), "n %td held %d: outputs", n, held);
+    for (int l = 0; l < d->layers; l++)
+        CHECK(equal(&y[0][l], &y[1][l]) && padding_intact(&y[1][l]), "n %td: layer %d", n, l);
+    fnn_network_free(net);
+    free_batch(&b);
+    free_matrices();
+}
+
+static void outputs(const variant *v)
+{
+    static const ptrdiff_t n[] = { 0, 1, 2, 9, 300 };
+    for (int i = 0; i < 5; i++)
+        for (int d = 0; d < 3; d++)
+            for (int held = 0; held < 2; held++)
+                try_outputs(v, &designs[d], n[i], held);
+}
+
+static void try_gradients(const variant *v, const design *d, ptrdiff_t n, int threads)
+{
+    fnn_network *net = new_network(v->dt, d, 6);
+    batch b = new_batch(v->dt, d, n);
+    matrix g[2][2 * MOST_LAYERS];
+    double loss[2] = { NAN, NAN };
+    fnn_use_threads(threads);
+    for (int i = 0; i < 2; i++) {
+        fnn_out dw[MOST_LAYERS], db[MOST_LAYERS];
+        for (int l = 0; l < d->layers; l++) {
+            g[i][2 * l] = new_matrix(v->dt, d->size[l], d->size[l + 1], PADDED);
+            g[i][2 * l + 1] = new_matrix(v->dt, 1, d->size[l + 1], CONTIGUOUS);
+            dw[l] = g[i][2 * l].v, db[l] = g[i][2 * l + 1].v;
+        }
+        const fnn_status status =
+            i ? fnn_network_gradients_sparse(net, b.x.csr, b.y, 0.01, &loss[i], dw, db)
+              : fnn_network_gradients(net, fnn_as_in(b.x.dense.v), b.y, 0.01, &loss[i], dw, db);
+        CHECK(status == FNN_OK, "status %d", status);
+    }
+    CHECK(loss[0] == loss[1], "n %td: loss %.17g, not %.17g", n, loss[1], loss[0]);
+    for (int p = 0; p < 2 * d->layers; p++)
+        CHECK(equal(&g[0][p], &g[1][p]) && padding_intact(&g[1][p]), "n %td gradient %d", n, p);
+    fnn_use_threads(0);
+    fnn_network_free(net);
+    free_batch(&b);
+    free_matrices();
+}
+
+static void gradients(const variant *v)
+{
+    static const ptrdiff_t n[] = { 3, 40, 600 };
+    for (int i = 0; i < 3; i++)
+        for (int d = 0; d < 3; d++)
+            for (int threads = 1; threads <= 3; threads++)
+                try_gradients(v, &designs[d], n[i], threads);
+}
+
+static void try_training(const variant *v, const design *d, ptrdiff_t batch_size, fnn_solver solver,
+                         bool in_order, int threads)
+{
+    enum { N = 700, COUNT = 650 };
+    static int64_t order[COUNT];
+    for (int i = 0; i < COUNT; i++)
+        order[i] = (int64_t)i * 33 % N;
+    batch b = new_batch(v->dt, d, N);
+    fnn_network *net[2];
+    double loss[2] = { NAN, NAN }, parts[2];
+    fnn_use_threads(threads);
+    for (int i = 0; i < 2; i++) {
+        net[i] = new_network(v->dt, d, 7);
+        fnn_training *training;
+        must(!fnn_training_new(net[i], fnn_optimizer_init(solver, 0.01, 0.5, 0.001), batch_size,
+                               &training), "training_new");
+        for (int epoch = 0; epoch < 2; epoch++) {
+            const int64_t *rows = in_order ? NULL : order;
+            const fnn_status status =
+                i ? fnn_training_epoch_sparse(training, b.x.csr, b.y, rows, COUNT, NULL, NULL,
+                                              &loss[i], parts)
+                  : fnn_training_epoch(training, fnn_as_in(b.x.dense.v), b.y, rows, COUNT, NULL,
+                                       NULL, &loss[i], NULL);
+            CHECK(status == FNN_OK, "status %d", status);
+        }
+        fnn_training_free(training);
+        fnn_network_refresh(net[i]);
+    }
+    CHECK(loss[0] == loss[1] && isfinite(loss[0]), "loss %.17g, not %.17g", loss[1], loss[0]);
+    for (int l = 0; l < d->layers; l++) {
+        const matrix w[] = { { .dt = v->dt, .v = fnn_network_weight(net[0], l) },
+                             { .dt = v->dt, .v = fnn_network_weight(net[1], l) } };
+        CHECK(equal(&w[0], &w[1]), "batches of %td, solver %d, threads %d: layer %d", batch_size,
+              (int)solver, threads, l);
+    }
+    fnn_use_threads(0);
+    fnn_network_free(net[0]), fnn_network_free(net[1]);
+    free_batch(&b);
+    free_matrices();
+}
+
+static void training(const variant *v)
+{
+    static const ptrdiff_t sizes[] = { 1, 50, 300, 10000 }; /* also of several blocks */
+    for (int i = quick(); i < 4; i++)
+        for (int d = 0; d < 3; d++)
+            try_training(v, &designs[d], sizes[i], (fnn_solver)((i + d) % FNN_NSOLVER), i % 2,
+                         1 + (i + d) % 3);
+}
+
+static void bad_rows(const variant *v)
+{
+    fnn_network *net = new_network(v->dt, &designs[0], 8);
+    batch b = new_batch(v->dt, &designs[0], 9);
+    fnn_training *training;
+    must(!fnn_training_new(net, fnn_optimizer_init(FNN_SGD, 0.1, 0, 0), 4, &training), "new");
+    double loss;
+    const int64_t beyond = 9, below = -1;
+#define TRY(x, order, count) \
+    fnn_training_epoch_sparse(training, x, b.y, order, count, NULL, NULL, &loss, NULL)
+    CHECK(TRY(b.x.csr, &beyond, 1) == FNN_EVALUE, "a row past the end");
+    CHECK(TRY(b.x.csr, &below, 1) == FNN_EVALUE, "a row before the first");
+    CHECK(TRY(b.x.csr, NULL, 0) == FNN_ESHAPE, "no rows");
+    fnn_csr wider = b.x.csr;
+    wider.cols++;
+    CHECK(TRY(wider, NULL, 9) == FNN_ESHAPE, "columns");
+#undef TRY
+    const matrix y = new_matrix(v->dt, 9, 3, TRANSPOSED);
+    CHECK(fnn_network_forward_sparse(net, b.x.csr, y.v) == FNN_ESHAPE, "columns of y");
+    fnn_training_free(training);
+    fnn_network_free(net);
+    free_batch(&b);
+    free_matrices();
+}
+
 /* ---- what is refused ---------------------------------------------------------------------- */
 
 static void places(const variant *v)
@@ -212,6 +396,7 @@ static void shapes(const variant *v)
 }
 
 static const test sparse_tests[] = {
-    { "forward", forward }, { "transposed", transposed }, { "places", places }, { "shapes", shapes },
+    { "forward", forward }, { "outputs", outputs }, { "gradients", gradients },
+    { "training", training }, { "bad rows", bad_rows }, { "transposed", transposed }, { "places", places }, { "shapes", shapes },
 };
 SUITE(sparse, GUARDED);
