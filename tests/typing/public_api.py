@@ -93,6 +93,9 @@ def use_network() -> None:
     assert_type(net.dtype, np.dtype[Any])
     assert_type(net.n_parameters, int)
     net.weights, net.biases = list(net.weights), list(net.biases)
+    line = fastnn.Network((3, 1), output="identity", loss="huber", huber_delta=0.5)
+    assert_type(line.loss, str)
+    assert_type(line.huber_delta, float)
 
 
 def use_gaussian_classifier() -> None:
