@@ -187,3 +187,11 @@ cdef extern from "fastnn.h" nogil:
                                   fnn_out y)
     fnn_status fnn_csr_transpose(fnn_dtype dt, fnn_csr x, void *values, int64_t *places,
                                  int64_t *starts)
+    fnn_status fnn_network_forward_sparse(fnn_network *net, fnn_csr x, fnn_out y)
+    fnn_status fnn_network_activations_sparse(fnn_network *net, fnn_csr x, const fnn_out *ys)
+    fnn_status fnn_network_gradients_sparse(fnn_network *net, fnn_csr x, fnn_targets y,
+                                            double alpha, double *loss, const fnn_out *dw,
+                                            const fnn_out *db)
+    fnn_status fnn_training_epoch_sparse(fnn_training *training, fnn_csr x, fnn_targets y,
+                                         const int64_t *order, Py_ssize_t count, fnn_poll poll,
+                                         void *context, double *loss, double *parts)

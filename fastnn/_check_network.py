@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from . import _sparse
 from ._check import (
     ACTIVATIONS,
     DTYPES,
@@ -157,9 +158,12 @@ def generator(rng: Any) -> np.random.Generator:
         raise TypeError(f"rng must be None, an int or a numpy Generator, not {rng!r}") from None
 
 
-def rows(x: Any, k: int, dtype: np.dtype[Any], ndim: int | tuple[int, ...]) -> Array:
-    """Return the checked input (n, k), or (k,) where rank 1 is allowed, of a network."""
-    x = array("x", x, ndim)
+def rows(x: Any, k: int, dtype: np.dtype[Any], ndim: int | tuple[int, ...]) -> Any:
+    """Return the checked input (n, k), or (k,) where rank 1 is allowed, of a network.
+
+    A sparse matrix becomes `Csr`.
+    """
+    x = _sparse.from_scipy(x, "x") if _sparse.is_sparse(x) else array("x", x, ndim)
     if x.dtype != dtype:
         raise TypeError(f"x is {x.dtype} but the network is {dtype}; use x.astype({dtype.name!r})")
     if x.shape[-1] != k:
@@ -191,5 +195,5 @@ def forward(x: Any, out: Any, weights_: Sequence[Array], biases: Sequence[Array]
         out_array("out", out, (*x.shape[:-1], weights_[-1].shape[1]), dtype)
         for layer, (w, b) in enumerate(zip(weights_, biases)):
             no_overlap("out", out, **{f"weights[{layer}]": w, f"biases[{layer}]": b})
-        no_overlap("out", out, x=given)
+        no_overlap("out", out, x=x.data if isinstance(x, _sparse.Csr) else given)
     return x

@@ -15,6 +15,7 @@ from fastnn._capi cimport *
 
 from fastnn import _check, _check_models
 from fastnn import _check_network as _rules
+from fastnn._sparse import Csr
 
 cnp.import_array()
 
@@ -398,9 +399,9 @@ def absolute_error(z, y, *, sample_weight=None, out=None):
     return loss_gradient("absolute_error", z, y, sample_weight, out)
 
 
+include "_sparse.pxi"
 include "_network.pxi"
 include "_models.pxi"
-include "_sparse.pxi"
 
 if isa() == "none":
     import os

@@ -127,6 +127,8 @@ cdef class NetworkEngine:
             out is None or writable(out, ndim, self.typenum)
         ):
             x = _rules.forward(x, out, self.weights(False), self.biases(False))
+            if type(x) is Csr:
+                return self.forward_sparse(x, out)
             ndim = x.ndim
         cdef fnn_in x_view = view_in(x)
         result = out
@@ -147,10 +149,26 @@ cdef class NetworkEngine:
             return deliver(self.forward(x), out)
         return failed(status, "Network")
 
-    def activations(self, cnp.ndarray x not None):
-        cdef fnn_in x_view = view_in(x)
-        cdef bint row = cnp.PyArray_NDIM(x) == 1
-        results = [empty_row(m, self.typenum) if row else empty(x_view.rows, m, self.typenum)
+    cdef object forward_sparse(self, object x, object out):
+        cdef fnn_csr rows = csr_view(x)
+        cdef cnp.ndarray result = empty(rows.rows, self.outputs, self.typenum)
+        cdef fnn_out y_view = view(result)
+        cdef fnn_status status
+        with nogil:
+            status = fnn_network_forward_sparse(self.net, rows, y_view)
+        if status != FNN_OK:
+            failed(status, "Network")
+        return result if out is None else deliver(result, out)
+
+    def activations(self, x not None):
+        cdef bint sparse = type(x) is Csr, row = x.ndim == 1
+        cdef fnn_csr csr
+        cdef fnn_in x_view
+        if sparse:
+            csr = csr_view(x)
+        else:
+            x_view = view_in(x)
+        results = [empty_row(m, self.typenum) if row else empty(len(x), m, self.typenum)
                    for m in self.sizes[1:]]
         cdef fnn_out *ys = <fnn_out *>PyMem_Malloc(self.layers * sizeof(fnn_out))
         if ys == NULL:
@@ -159,15 +177,23 @@ cdef class NetworkEngine:
             ys[l] = view(results[l])
         cdef fnn_status status
         with nogil:
-            status = fnn_network_activations(self.net, x_view, ys)
+            if sparse:
+                status = fnn_network_activations_sparse(self.net, csr, ys)
+            else:
+                status = fnn_network_activations(self.net, x_view, ys)
         PyMem_Free(ys)
         if status != FNN_OK:
             failed(status, "Network.activations")
         return results
 
-    def gradients(self, cnp.ndarray x not None, cnp.ndarray y not None, double alpha,
-                  sample_weight):
-        cdef fnn_in x_view = view_in(x)
+    def gradients(self, x not None, cnp.ndarray y not None, double alpha, sample_weight):
+        cdef bint sparse = type(x) is Csr
+        cdef fnn_csr csr
+        cdef fnn_in x_view
+        if sparse:
+            csr = csr_view(x)
+        else:
+            x_view = view_in(x)
         sample_weight = contiguous(sample_weight)
         cdef fnn_targets y_view = self.targets(y, sample_weight)
         dw = [empty(k, m, self.typenum) for k, m in zip(self.sizes, self.sizes[1:])]
@@ -180,8 +206,12 @@ cdef class NetworkEngine:
         cdef double loss = 0
         cdef fnn_status status
         with nogil:
-            status = fnn_network_gradients(self.net, x_view, y_view, alpha, &loss, outs,
-                                           outs + self.layers)
+            if sparse:
+                status = fnn_network_gradients_sparse(self.net, csr, y_view, alpha, &loss, outs,
+                                                      outs + self.layers)
+            else:
+                status = fnn_network_gradients(self.net, x_view, y_view, alpha, &loss, outs,
+                                               outs + self.layers)
         PyMem_Free(outs)
         if status != FNN_OK:
             failed(status, "Network.loss_and_gradients")
@@ -290,14 +320,20 @@ cdef class Training:
         """Whether no parameter is infinite or NaN."""
         return bool(fnn_training_all_finite(self.training))
 
-    def epoch(self, cnp.ndarray x not None, cnp.ndarray y not None, cnp.ndarray order not None,
+    def epoch(self, x not None, cnp.ndarray y not None, cnp.ndarray order not None,
               sample_weight):
         """Step through the minibatches; return the means of their losses and penalties.
 
         If the two of a minibatch make no finite loss, they are returned, and its step is not taken.
         Holds no lock of Python, but lets signal handlers run now and then.
         """
-        cdef fnn_in x_view = view_in(x)
+        cdef bint sparse = type(x) is Csr
+        cdef fnn_csr csr
+        cdef fnn_in x_view
+        if sparse:
+            csr = csr_view(x)
+        else:
+            x_view = view_in(x)
         sample_weight = contiguous(sample_weight)
         cdef fnn_targets y_view = self.engine.targets(y, sample_weight)
         cdef const int64_t *rows = <const int64_t *>cnp.PyArray_DATA(order)
@@ -305,8 +341,12 @@ cdef class Training:
         cdef double[2] parts
         cdef fnn_status status
         with nogil:
-            status = fnn_training_epoch(self.training, x_view, y_view, rows, count, poll_signals,
-                                        NULL, &self.loss, parts)
+            if sparse:
+                status = fnn_training_epoch_sparse(self.training, csr, y_view, rows, count,
+                                                   poll_signals, NULL, &self.loss, parts)
+            else:
+                status = fnn_training_epoch(self.training, x_view, y_view, rows, count,
+                                            poll_signals, NULL, &self.loss, parts)
         if status == FNN_ESTOPPED:
             propagate()
         if status != FNN_OK:

@@ -12,9 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from .runtime import backend_module as _backend
-
 Array = NDArray[Any]
+
+
+def _backend() -> Any:
+    """Return the backend, whose own modules import this one."""
+    from .runtime import backend_module
+
+    return backend_module
 
 
 class Csr:
@@ -101,8 +106,12 @@ class Csr:
     def __reduce__(self) -> tuple[Callable[..., Csr], tuple[Any, ...]]:
         return Csr, (self.data, self.indices, self.indptr, self.shape)
 
-    def __getitem__(self, rows: slice) -> Csr:
-        """Return the rows of a slice; consecutive ones share their values with this matrix."""
+    def __getitem__(self, rows: slice | Array) -> Csr:
+        """Return the rows of a slice, consecutive ones sharing their values with this matrix, or of
+        an array of numbers, as `take` does.
+        """
+        if not isinstance(rows, slice):
+            return self.take(rows)
         start, stop, step = rows.indices(len(self))
         if step != 1:
             return self.take(np.arange(start, stop, step))
@@ -136,7 +145,8 @@ class Csr:
     def transpose(self) -> Csr:
         """Return the transposed matrix (d, n); it is kept for the next time."""
         if self._transposed is None:
-            self._transposed = Csr._of(*_backend.sparse_transpose(self), self.shape[::-1])
+            data, rows, starts = _backend().sparse_transpose(self)
+            self._transposed = Csr._of(data, rows, starts, (self.shape[1], self.shape[0]))
         return self._transposed
 
     def toarray(self) -> Array:
@@ -147,7 +157,7 @@ class Csr:
 
     def all_finite(self) -> bool:
         """Whether no stored value is infinite or NaN."""
-        return self.nnz == 0 or _backend.all_finite(self.data)
+        return self.nnz == 0 or _backend().all_finite(self.data)
 
     def where(self, position: int) -> tuple[int, int]:
         """Return the row and the column of a stored value."""

@@ -23,6 +23,16 @@ def sparse_forward(x: Any, w: Array, b: Array | None = None) -> Array:
     return (y if b is None else y + b).astype(w.dtype)
 
 
+def affine(x: Any, w: Array, b: Array) -> Array:
+    """x w + b for an array or a Csr x."""
+    return x @ w + b if isinstance(x, np.ndarray) else sparse_forward(x, w, b)
+
+
+def transposed_product(x: Any, delta: Array) -> Array:
+    """x^T delta for an array or a Csr x."""
+    return x.T @ delta if isinstance(x, np.ndarray) else sparse_forward(x.transpose(), delta)
+
+
 def sparse_transpose(x: Any) -> tuple[Array, Array, Array]:
     """Return the values, places and starts of the transposed matrix of a Csr."""
     n, d = x.shape

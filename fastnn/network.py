@@ -229,7 +229,7 @@ class Network(NetworkCall):
 
         Parameters
         ----------
-        x : array_like (n, k) or (k,), dtype of the network
+        x : array_like (n, k) or (k,), or sparse matrix of SciPy (n, k), dtype of the network
         num_threads : int, optional
             The most threads to use, at least 1.
 
@@ -269,7 +269,7 @@ class Network(NetworkCall):
 
         Parameters
         ----------
-        x : array_like (n, k), dtype of the network, n >= 1
+        x : array_like or sparse matrix of SciPy (n, k), dtype of the network, n >= 1
         y : array_like of integers (n,), or array_like (n, c) of the network's dtype
             Labels or targets, as in the loss functions of `fastnn.kernels`; counts, at least 0, for
             the output exp.

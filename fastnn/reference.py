@@ -35,7 +35,12 @@ from ._model_reference import (  # noqa: F401 - the kernels, and what the estima
 from ._numpy_rows import ACTIVATION, DELTA, delivered, mean_loss, quiet
 from ._numpy_rows import sigmoid as _sigmoid
 from ._numpy_rows import softmax as _softmax
-from ._sparse_reference import sparse_forward, sparse_transpose  # noqa: F401 - likewise
+from ._sparse_reference import (  # noqa: F401 - likewise
+    affine,
+    sparse_forward,
+    sparse_transpose,
+    transposed_product,
+)
 
 __all__ = [
     "absolute_error",
@@ -315,7 +320,7 @@ class NetworkEngine:
         """Return [x, a_1, ..., a_L], a_l = act(a_{l-1} W_l + b_l); `output` names the last act."""
         a = [x]
         for w, b, name in zip(self._weights, self._biases, (*self._hidden, output)):
-            a.append(ACTIVATION[name](a[-1] @ w + b))
+            a.append(ACTIVATION[name](affine(a[-1], w, b)))
         return a
 
     def forward(self, x: ArrayLike, out: Array | None = None) -> Array:
@@ -337,7 +342,7 @@ class NetworkEngine:
         squares, gradients = 0.0, []
         for layer in reversed(range(len(self._weights))):
             w = self._weights[layer]
-            dw = a[layer].T @ delta
+            dw = transposed_product(a[layer], delta)
             if alpha:
                 dw += alpha * w
                 squares += float((w.astype(np.float64) ** 2).sum())
