@@ -1,7 +1,8 @@
 """Neural networks, linear models and Gaussian classifiers on a CPU, computed by compiled kernels.
 
-`Network`, `GaussianClassifier`, `LogisticRegression` and `Ridge` are fitted and predict; the
-functions of `kernels` are their parts, on plain arrays.
+`MLPClassifier`, `MLPRegressor`, `LogisticRegression`, `Ridge` and `GaussianClassifier` are fitted and
+predict, as `LinearDiscriminantAnalysis`, `QuadraticDiscriminantAnalysis` and `GaussianNB` do; `Network`
+is what the first two train. The functions of `kernels` are their parts, on plain arrays.
 """
 
 from . import datasets, kernels, runtime
@@ -27,6 +28,7 @@ from .kernels import (
     squared_error,
 )
 from .linear import LogisticRegression, Ridge
+from .mlp import MLPClassifier, MLPRegressor, Progress
 from .naive_bayes import GaussianNB
 from .network import Network
 from .quadratic_discriminant import QuadraticDiscriminantAnalysis
@@ -47,8 +49,11 @@ __all__ = [
     "GaussianNB",
     "LinearDiscriminantAnalysis",
     "LogisticRegression",
+    "MLPClassifier",
+    "MLPRegressor",
     "ModelFileError",
     "Network",
+    "Progress",
     "QuadraticDiscriminantAnalysis",
     "Ridge",
     "absolute_error",

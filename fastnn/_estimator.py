@@ -254,8 +254,9 @@ def r_squared(y: Array, predicted: Array, sample_weight: ArrayLike | None = None
         raise ValueError(f"y has shape {y.shape}, expected {predicted.shape}")
     y = y.astype(np.float64).reshape(len(y), -1)
     w = weights(sample_weight, len(y), np.float64)
-    residual = np.average((y - predicted.reshape(y.shape)) ** 2, axis=0, weights=w)
-    variance = np.average((y - np.average(y, axis=0, weights=w)) ** 2, axis=0, weights=w)
+    with np.errstate(over="ignore"):  # -inf is right for what is so far off
+        residual = np.average((y - predicted.reshape(y.shape)) ** 2, axis=0, weights=w)
+        variance = np.average((y - np.average(y, axis=0, weights=w)) ** 2, axis=0, weights=w)
     constant = variance == 0
     r2 = 1 - residual / np.where(constant, 1, variance)
     return float(np.where(constant, residual == 0, r2).mean())
