@@ -1,4 +1,4 @@
-"""The command line: `fastnn demo` trains on handwritten digits, `fastnn info` shows the build."""
+"""The command line: models for tables, a demonstration on handwritten digits, and the build."""
 
 from __future__ import annotations
 
@@ -13,15 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import Network, backend, isa, show_config
+from ._cli_data import Failure, UsageError
+from ._cli_models import add_evaluate, add_predict, add_train
 from .datasets import Digits, load_digits16
 
 SIZES = (256, 128, 10)
 SOLVER, LEARNING_RATE = "adam", 0.03
 N_MISREAD = 12  # images that the plot shows
-
-
-class UsageError(Exception):
-    """What the user asked for cannot be done; the message says why."""
 
 
 class Progress:
@@ -177,8 +175,14 @@ def add_demo(commands: Any) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    main_parser = argparse.ArgumentParser(prog="fastnn", description="Dense networks on a CPU.")
+    main_parser = argparse.ArgumentParser(
+        prog="fastnn",
+        description="Dense networks, linear models and Gaussian classifiers on a CPU.",
+    )
     commands = main_parser.add_subparsers(required=True, metavar="command")
+    add_train(commands)
+    add_predict(commands)
+    add_evaluate(commands)
     add_demo(commands)
     info_parser = commands.add_parser("info", help="describe this build", description=info.__doc__)
     info_parser.set_defaults(run=info)
@@ -194,6 +198,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UsageError as error:
         print(f"fastnn: error: {error}", file=sys.stderr)
         return 2
+    except (Failure, MemoryError) as error:
+        print(f"fastnn: error: {error or 'out of memory'}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("fastnn: interrupted", file=sys.stderr)
         return 130

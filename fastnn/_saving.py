@@ -18,6 +18,7 @@ class Saving:
     _SAVED: ClassVar[dict[str, _fields.Kind | None]] = {
         "n_features_in_": _fields.Count(1, "d"),
         "feature_names_in_": _fields.Maybe(_fields.Names()),
+        "target_name_": _fields.Maybe(_fields.Text()),  # the command line's
     }
     _NOT_SAVED: ClassVar[tuple[str, ...]] = ()
 

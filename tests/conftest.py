@@ -3,6 +3,7 @@
 import hypothesis
 import numpy as np
 import pytest
+from cli_case import cli, cli_data, cli_rows, cli_train  # noqa: F401  fixtures of the command line
 
 import fastnn
 

@@ -108,7 +108,7 @@ def test_an_impossible_plot_is_refused_before_training(name, tmp_path):
     ("arguments", "message"),
     [
         ((), "required: command"),
-        (("train",), "invalid choice: 'train'"),
+        (("fly",), "invalid choice: 'fly'"),
         (("demo", "--epochs", "0"), "--epochs: invalid integer of at least 1 value: '0'"),
         (("demo", "--epochs", "many"), "--epochs: invalid integer"),
         (("demo", "--batch-size", "-5"), "--batch-size: invalid integer"),
