@@ -135,22 +135,20 @@ def blocks_of(
 @contextmanager
 def output(path: str | None) -> Iterator[TextIO]:
     """Open the file of results: it appears whole or not at all. None is standard output."""
-    if path is None or (os.path.exists(path) and not os.path.isfile(path)):  # also a device
-        if path is None:
-            yield sys.stdout
-        else:
-            with open(path, "w", encoding="utf-8", newline="") as file:
-                yield file
+    if path is None:
+        yield sys.stdout
         return
-    part = f"{path}.part"
+    is_device = os.path.exists(path) and not os.path.isfile(path)
+    part = path if is_device else f"{path}.{os.getpid()}.part"
     try:
         with open(part, "w", encoding="utf-8", newline="") as file:
             yield file
-        os.replace(part, path)
+        if part != path:
+            os.replace(part, path)
     except OSError as error:
         raise Failure(f"{path}: cannot be written: {error.strerror or error}") from None
     finally:
-        if os.path.exists(part):
+        if part != path and os.path.exists(part):
             os.remove(part)
 
 
@@ -205,25 +203,30 @@ class Classification:
     def __init__(self, model: Model) -> None:
         self._model, self._labels = model, model.estimator.classes_
         self._classes, c = Classes(self._labels), len(self._labels)
-        self._counts = np.zeros((c, c), np.int64)
+        self._right, self._of, self._taken = (np.zeros(c, np.int64) for _ in range(3))
         self._loss = 0.0
 
     def add(self, column: Column, block: Block) -> None:
         """Count the rows of a block."""
         true, c = self._classes.indices(column), len(self._labels)
         predicted = np.searchsorted(self._labels, self._model.call("predict", block))
-        self._counts += np.bincount(true * c + predicted, minlength=c * c).reshape(c, c)
+        for counts, found in (
+            (self._of, true),
+            (self._taken, predicted),
+            (self._right, true[true == predicted]),
+        ):
+            counts += np.bincount(found, minlength=c)
         proba = self._model.call("predict_log_proba", block)
         self._loss -= float(proba[np.arange(len(true)), true].sum(dtype=np.float64))
 
     def summary(self) -> dict[str, str]:
         """Return the scores."""
-        n, c = int(self._counts.sum()), len(self._labels)
+        n, c = int(self._of.sum()), len(self._labels)
         return {
             "rows": f"{n:,}",
             "classes": str(c),
             "log loss": f"{self._loss / n:.6g}",
-            "accuracy": f"{np.trace(self._counts) / n:.4f}",
+            "accuracy": f"{int(self._right.sum()) / n:.4f}",
         }
 
     def print_classes(self) -> None:
@@ -232,8 +235,7 @@ class Classification:
         width = max(5, *map(len, labels))
         print(f"\n{'class':<{width}}       rows  predicted  recall  precision")
         for i, label in enumerate(labels[:MOST_CLASSES]):
-            right, of = int(self._counts[i, i]), int(self._counts[i].sum())
-            taken = int(self._counts[:, i].sum())
+            right, of, taken = (int(a[i]) for a in (self._right, self._of, self._taken))
             shares = f"{_share(right, of):>6}  {_share(right, taken):>9}"
             print(f"{label:<{width}} {of:>10,} {taken:>10,}  {shares}")
         if len(labels) > MOST_CLASSES:

@@ -98,6 +98,14 @@ def test_outputs_that_cannot_be_written(cli_train, cli, cli_data, tmp_path):
     assert code == 2 and "that is the input" in err and cli_data.read_bytes() == before
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device that is full")
+def test_a_full_disk_is_a_failure(cli, cli_train, cli_data):
+    code, _, err = cli("predict", cli_train("logistic")[0], cli_data, "-o", "/dev/full")
+    assert code == 1 and err.startswith(
+        "fastnn: error: /dev/full: cannot be written: No space left"
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
