@@ -323,6 +323,8 @@ def save(model: Any, path: str) -> None:
         model.save(path)
     except OSError as error:
         raise Failure(f"{path}: cannot be written: {error.strerror or error}") from None
+    except (ValueError, TypeError) as error:
+        raise Failure(f"{path}: the model cannot be saved: {error}") from None
 
 
 def train(arguments: argparse.Namespace, table: Table) -> None:
