@@ -20,6 +20,7 @@ import pytest
 HERE = Path(__file__).parent
 DIFFERENCES = HERE.parent / "docs" / "peer_differences.toml"
 SUITES = {
+    "mlp": "sklearn.neural_network.tests.test_mlp",
     "discriminant_analysis": "sklearn.tests.test_discriminant_analysis",
     "naive_bayes": "sklearn.tests.test_naive_bayes",
 }
