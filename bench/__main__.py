@@ -76,14 +76,15 @@ def main() -> int:
         )
     import fastnn
 
-    from . import cases, models
+    from . import cases, estimators, models
 
     dtypes = (args.dtype,) if args.dtype else ("float32", "float64")
     fastnn.set_num_threads(args.threads)
     with fastnn.use_isa(args.isa or fastnn.available_isas()[0]):
         fastnn.show_config()
         print(f"\n{HEADER}")
-        every = itertools.chain(cases.all_cases(dtypes), models.all_cases(dtypes))
+        modules = (cases, models, estimators)
+        every = itertools.chain.from_iterable(m.all_cases(dtypes) for m in modules)
         figures = [line(case, args.rounds) for case in every if args.only in case.title]
     if args.json:
         with open(args.json, "w", encoding="utf-8") as file:

@@ -125,7 +125,7 @@ def one_row(name: str) -> Case:
         mine, other = answers
         return {"fastnn": lambda: mine(row), "scikit-learn": lambda: other(row)}
 
-    return Case("one row", name, "float64", 0.0, runs, 1e-3, ("fastnn", "scikit-learn"))
+    return Case("one row, estimator", name, "float64", 0.0, runs, 1e-3, ("fastnn", "scikit-learn"))
 
 
 def all_cases(dtypes: tuple[str, ...] = ("float32", "float64")) -> Iterator[Case]:

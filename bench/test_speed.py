@@ -4,11 +4,11 @@ import itertools
 
 import pytest
 
-from . import cases, models
+from . import cases, estimators, models
 
 PAIRS = [
     pytest.param(case, name, id=f"{case.title}-{name}".replace(" ", "_"))
-    for case in itertools.chain(cases.all_cases(), models.all_cases())
+    for case in itertools.chain.from_iterable(m.all_cases() for m in (cases, models, estimators))
     for name in case.names or case.contenders
 ]
 

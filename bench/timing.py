@@ -11,7 +11,9 @@ from time import perf_counter, process_time, sleep
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 ROUND_SECONDS = 0.003
 LONG_SECONDS = 0.1  # a run this long needs no other one to warm it
-WARM_SECONDS = 0.01  # threads that sleep, and a virtual machine's CPU that does, take a while to wake
+WARM_SECONDS = (
+    0.01  # threads that sleep, and a virtual machine's CPU that does, take a while to wake
+)
 HEADER = f"{'':<56}{'fastnn':>12}{'best peer':>12} {'':<16}{'ratio':>6}{'of peak':>9}"
 
 

@@ -208,7 +208,7 @@ class Perceptron(_estimator.Estimator):
         """Return rows for the network that is there, checked, in its dtype."""
         x = self._rows(X, sparse=True)
         _estimator.require_numbers(x)
-        return x.astype(self._network.dtype, copy=False)
+        return self._cast(x)
 
     def _new_network(
         self,
@@ -311,7 +311,8 @@ class Perceptron(_estimator.Estimator):
 
     def _outputs(self, x: Any) -> Array:
         """Return the outputs (n, m) of the network for checked rows."""
-        return self._network._engine.forward(x)
+        outputs: Array = self._network._engine.forward(x)
+        return outputs
 
     def _answers(self, X: Any) -> Array:
         """Return the outputs (n, m) of the fitted network for X."""
@@ -319,12 +320,15 @@ class Perceptron(_estimator.Estimator):
         x = self._rows(X, sparse=True)
         if not _backend.all_finite(x if isinstance(x, np.ndarray) else x.data):
             _estimator.require_numbers(x)
-        if x.dtype != self._network._dtype:
-            x = x.astype(self._network._dtype)
         if self.num_threads is None:
-            return self._network._engine.forward(x)
+            return self._outputs(self._cast(x))
         with threads_of_call(self.num_threads):
-            return self._network._engine.forward(x)
+            return self._outputs(self._cast(x))
+
+    def _cast(self, x: Any) -> Any:
+        """Return rows in the dtype of the network."""
+        dtype = self._network._dtype
+        return x if x.dtype == dtype else x.astype(dtype)
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__() or self.__dict__)  # type: ignore[call-overload]

@@ -459,3 +459,28 @@ def test_other_threads_run_during_an_epoch():
     done.set()
     thread.join()
     assert ticks > elapsed / 0.02
+
+
+# Sparse rows
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_sparse_rows_are_those_that_dense_ones_are(solver):
+    sparse = pytest.importorskip("scipy.sparse", reason="needs SciPy")
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(N, 12)) * (rng.random((N, 12)) < 0.3)
+    y = np.arange(N) % 3
+    settings = {"hidden_layer_sizes": 6, "solver": solver, "max_iter": 5, "random_state": 0}
+    dense = fitted(MLPClassifier(**settings, early_stopping=True), x, y)
+    for form in (sparse.csr_array, sparse.coo_matrix, sparse.csc_array):
+        m = fitted(MLPClassifier(**settings, early_stopping=True), form(x), y)
+        # A sum over the values that are stored lacks the zeros of the other one.
+        np.testing.assert_allclose(m.loss_curve_, dense.loss_curve_, rtol=1e-9)
+        np.testing.assert_allclose(m.predict_proba(form(x)), dense.predict_proba(x), rtol=1e-7)
+        np.testing.assert_array_equal(m.predict(form(x)), m.predict(x))
+    m.set_params(solver="sgd", early_stopping=False)
+    m.fit(sparse.csr_array(x), y, X_val=sparse.csr_array(x), y_val=y)
+    m.partial_fit(sparse.csr_array(x.astype(np.float32)), y)
+    bad = sparse.csr_array(np.array([[np.inf] + [0.0] * 11]))
+    with pytest.raises(ValueError, match="infinity"):
+        m.predict(bad)
