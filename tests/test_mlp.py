@@ -479,7 +479,7 @@ def test_sparse_rows_are_those_that_dense_ones_are(solver):
         np.testing.assert_allclose(m.predict_proba(form(x)), dense.predict_proba(x), rtol=1e-7)
         np.testing.assert_array_equal(m.predict(form(x)), m.predict(x))
     m.set_params(solver="sgd", early_stopping=False)
-    m.fit(sparse.csr_array(x), y, X_val=sparse.csr_array(x), y_val=y)
+    fitted(m, sparse.csr_array(x), y, X_val=sparse.csr_array(x), y_val=y)
     m.partial_fit(sparse.csr_array(x.astype(np.float32)), y)
     bad = sparse.csr_array(np.array([[np.inf] + [0.0] * 11]))
     with pytest.raises(ValueError, match="infinity"):
