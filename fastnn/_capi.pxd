@@ -183,6 +183,7 @@ cdef extern from "fastnn.h" nogil:
 
     fnn_status fnn_fma_burst(fnn_dtype dt, Py_ssize_t iterations, double *flops)
 
+    fnn_status fnn_csr_check(fnn_csr x, Py_ssize_t stored)
     fnn_status fnn_sparse_forward(fnn_dtype dt, fnn_act act, fnn_csr x, fnn_in w, fnn_in b,
                                   fnn_out y)
     fnn_status fnn_csr_transpose(fnn_dtype dt, fnn_csr x, void *values, int64_t *places,

@@ -46,6 +46,8 @@ _STEPS_PLAIN = 80
 _OVERHEAD = 1e6
 _FLOPS_A_VALUE = 8  # of dense products, in the time that a value of sparse rows takes
 
+_FEW_ENTRIES = 100  # of a gradient, all at tol, that leave the value near its minimum
+
 _FAR = 100
 _CENTRING_SAMPLE = 4096
 
@@ -278,6 +280,15 @@ def _diagonal_preconditioner(problem: Problem) -> _lbfgs.Map | None:
     return lambda v: v * inverse
 
 
+def _by_sparse_lbfgs(problem: Problem, theta: Array, tol: float, max_iter: int) -> Result:
+    """Take L-BFGS to where the gradient's length, too, is small, not only each of its many entries."""
+    closer = tol / math.sqrt(max(1.0, problem.size / _FEW_ENTRIES))
+    result = _by_lbfgs(problem, theta, closer, max_iter, _gram_preconditioner(problem))
+    if not result.converged and _lbfgs.largest(result.gradient) <= tol:
+        return result._replace(converged=True, message=_lbfgs.WITHIN_TOL)
+    return result
+
+
 def _from_sample(problem: Problem, theta: Array, warm: bool) -> tuple[Array, Factor] | None:
     """Return where to start on all rows, and a Hessian there, from a sample; None if it has none.
 
@@ -310,6 +321,8 @@ def minimise(
     `warm` says that theta is where another fit has ended, and not zero.
     """
     if solver == "lbfgs" or (solver == "auto" and _lbfgs_flops(problem) < _newton_flops(problem)):
+        if problem.is_sparse:
+            return _by_sparse_lbfgs(problem, theta, tol, max_iter)
         return _by_lbfgs(problem, theta, tol, max_iter, _gram_preconditioner(problem))
     own = solver == "newton-cholesky"
     start = None if warm and own else _from_sample(problem, theta, warm)

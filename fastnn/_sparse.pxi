@@ -10,6 +10,23 @@ cdef fnn_csr csr_view(object x):
                    <const int64_t *>cnp.PyArray_DATA(starts), cnp.PyArray_ITEMSIZE(indices) == 8)
 
 
+def sparse_check(cnp.ndarray indices not None, cnp.ndarray starts not None, tuple shape):
+    """Whether these are places of a matrix of that shape, columns increasing in each row.
+
+    indices are int32 or int64, starts int64, both contiguous; starts may end before the indices do.
+    """
+    cdef Py_ssize_t n = shape[0], d = shape[1], stored = cnp.PyArray_SIZE(indices)
+    if cnp.PyArray_SIZE(starts) != n + 1:
+        return False
+    cdef fnn_csr x = fnn_csr(n, d, NULL, cnp.PyArray_DATA(indices),
+                             <const int64_t *>cnp.PyArray_DATA(starts),
+                             cnp.PyArray_ITEMSIZE(indices) == 8)
+    cdef fnn_status status
+    with nogil:
+        status = fnn_csr_check(x, stored)
+    return status == FNN_OK
+
+
 def sparse_forward(x, w, b=None):
     """x w + b for a Csr x (n, k), w (k, m) and b (m,), all of one dtype."""
     if not (readable(w, 2, -1) and w.dtype == x.dtype and (b is None or b.dtype == x.dtype)):

@@ -67,12 +67,12 @@ class Csr:
         n, d = shape
         if data.dtype not in (np.float32, np.float64) or not data.dtype.isnative:
             raise ValueError(f"data must be float32 or float64, not {data.dtype}")
-        places = _places(indices, indptr, n, d)
-        if data.shape != places[0].shape:
-            raise ValueError(f"data has shape {data.shape}, but there are {places[0].shape}")
-        if not _increase(*places):
+        columns, starts, increasing = _places(indices, indptr, n, d)
+        if data.shape != columns.shape:
+            raise ValueError(f"data has shape {data.shape}, but there are {columns.shape}")
+        if not increasing:
             raise ValueError("the columns of a row must increase")
-        self._set(np.ascontiguousarray(data), *places, (n, d))
+        self._set(np.ascontiguousarray(data), columns, starts, (n, d))
 
     def _set(self, data: Array, indices: Array, indptr: Array, shape: tuple[int, int]) -> None:
         for a in (indices, indptr):
@@ -192,7 +192,7 @@ def from_scipy(x: Any, name: str = "X") -> Csr:
     x = x.tocsr()
     data = _numbers(np.asarray(x.data), name)
     try:
-        indices, indptr = _places(np.asarray(x.indices), np.asarray(x.indptr), n, d)
+        indices, indptr, increasing = _places(np.asarray(x.indices), np.asarray(x.indptr), n, d)
     except ValueError as error:
         raise ValueError(f"{name} is no valid sparse matrix: {error}") from None
     if len(data) < len(indices):
@@ -200,7 +200,7 @@ def from_scipy(x: Any, name: str = "X") -> Csr:
             f"{name} is no valid sparse matrix: {len(data)} values for {len(indices)} places"
         )
     data = np.ascontiguousarray(data[: len(indices)])
-    if not _increase(indices, indptr):
+    if not increasing:
         data, indices, indptr = _canonical(data, indices, indptr)
     return Csr._of(data, indices, indptr, (n, d))
 
@@ -221,35 +221,32 @@ def _numbers(data: Array, name: str) -> Array:
         raise type(error)(message) from None
 
 
-def _places(indices: Array, indptr: Array, n: int, d: int) -> tuple[Array, Array]:
-    """Return a checked copy of the places: indices int32 or int64, and indptr int64."""
+def _places(indices: Array, indptr: Array, n: int, d: int) -> tuple[Array, Array, bool]:
+    """Return a checked copy of the places, and whether the columns of each row increase.
+
+    indices stay int32, or are int64; indptr is int64.
+    """
     for a, what in ((indices, "indices"), (indptr, "indptr")):
         if a.dtype.kind not in "iu" or a.ndim != 1:
             raise ValueError(f"{what} must be integers in one dimension, not {a.dtype} {a.shape}")
     starts = np.array(indptr, np.int64)
     if starts.shape != (n + 1,) or starts[0] != 0:
         raise ValueError(f"indptr has shape {starts.shape} and does not start {n} rows at 0")
+    columns = indices[: max(int(starts[-1]), 0)]
+    columns = np.array(columns, np.int32 if columns.dtype == np.int32 else np.int64)
+    if _backend().sparse_check(columns, starts, (n, d)):
+        return columns, starts, True
     if (starts[1:] < starts[:-1]).any() or starts[-1] > len(indices):
         raise ValueError(f"indptr must not decrease, and end at most at {len(indices)}")
-    columns = indices[: starts[-1]]
-    columns = np.array(columns, np.int32 if columns.dtype == np.int32 else np.int64)
-    if len(columns) and not 0 <= columns.min() <= columns.max() < d:
-        bad = columns[(columns < 0) | (columns >= d)][0]
-        raise ValueError(f"column {bad} is not in [0, {d})")
-    return columns, starts
+    bad = columns[(columns < 0) | (columns >= d)]
+    if len(bad):
+        raise ValueError(f"column {bad[0]} is not in [0, {d})")
+    return columns, starts, False
 
 
 def _row_numbers(indptr: Array) -> Array:
     """Return the row (nnz,) int64 of each stored value."""
     return np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
-
-
-def _increase(indices: Array, indptr: Array) -> bool:
-    """Whether the columns of each row increase."""
-    rises = indices[1:] > indices[:-1]
-    inner = indptr[1:-1]
-    rises[inner[(inner > 0) & (inner < len(indices))] - 1] = True  # the next value is another row's
-    return bool(rises.all())
 
 
 def _canonical(data: Array, indices: Array, indptr: Array) -> tuple[Array, Array, Array]:

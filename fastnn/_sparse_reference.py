@@ -33,6 +33,22 @@ def transposed_product(x: Any, delta: Array) -> Array:
     return x.T @ delta if isinstance(x, np.ndarray) else sparse_forward(x.transpose(), delta)
 
 
+def sparse_check(indices: Array, starts: Array, shape: tuple[int, int]) -> bool:
+    """Whether these are places of a matrix of that shape, columns increasing in each row."""
+    n, d = shape
+    if starts.shape != (n + 1,) or starts[0] != 0 or (starts[1:] < starts[:-1]).any():
+        return False
+    if starts[-1] > len(indices):
+        return False
+    columns = indices[: starts[-1]]
+    if len(columns) == 0:
+        return True
+    rises = columns[1:] > columns[:-1]
+    inner = starts[1:-1]
+    rises[inner[(inner > 0) & (inner < len(columns))] - 1] = True  # the next one is another row's
+    return bool(rises.all()) and 0 <= columns.min() and columns.max() < d
+
+
 def sparse_transpose(x: Any) -> tuple[Array, Array, Array]:
     """Return the values, places and starts of the transposed matrix of a Csr."""
     n, d = x.shape

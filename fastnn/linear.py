@@ -125,7 +125,8 @@ class LogisticRegression(LogisticPrediction):
     ``eps |x| |w|`` in the log-odds.
 
     Sparse rows stay so, and are computed with in float64: the work is proportional to the values that
-    are stored. They are not centred.
+    are stored. They are not centred. As their features are often many, and the entries of the gradient
+    add up, L-BFGS then goes on to ``tol sqrt(100 / p)`` if it has p > 100 parameters and iterations left.
 
     Without a penalty, classes that a hyperplane separates have no finite solution: coefficients
     grow until the gradient is within tol, and a `ConvergenceWarning` says so.

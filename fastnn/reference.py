@@ -37,6 +37,7 @@ from ._numpy_rows import sigmoid as _sigmoid
 from ._numpy_rows import softmax as _softmax
 from ._sparse_reference import (  # noqa: F401 - likewise
     affine,
+    sparse_check,
     sparse_forward,
     sparse_transpose,
     transposed_product,

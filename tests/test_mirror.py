@@ -35,6 +35,7 @@ INTERNAL = (
     "dot",
     "linear_terms",
     "paired_logpdf",
+    "sparse_check",
     "sparse_forward",
     "sparse_transpose",
     "triangular_inverse",

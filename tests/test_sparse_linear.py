@@ -104,6 +104,24 @@ def test_more_features_than_can_be_squared(rng):
     assert np.abs(gradient).max() <= 1.01e-8 and abs((p - y).mean()) <= 1.01e-8
 
 
+def test_a_loose_tolerance_of_many_features_is_near_the_minimum(rng):
+    x = sparse.random_array((500, 10_000), density=0.01, rng=rng, format="csr")
+    x.data = rng.normal(size=x.nnz)
+    y = (x @ rng.normal(size=10_000) > 0).astype(int)
+
+    def value(model):
+        z = np.where(y == 1, 1, -1) * model.decision_function(x)
+        return np.logaddexp(0, -z).sum() + 0.5 * (model.coef_**2).sum()
+
+    exact, loose = (
+        value(LogisticRegression(tol=tol, max_iter=500).fit(x, y)) for tol in (1e-9, 1e-4)
+    )
+    # gap <= |g|^2 / (2 alpha) a row for |g|^2 <= 100 tol^2 and alpha = 1 / n: 500 * 500 * 50 * 1e-8.
+    assert exact <= loose * (1 + 1e-12) and loose - exact <= 0.125
+    with pytest.warns(ConvergenceWarning, match="not converged after 1 iterations"):
+        LogisticRegression(max_iter=1).fit(x * 100, y)
+
+
 @pytest.mark.parametrize("n", [0, 1])
 def test_predictions_are_those_of_dense_rows(isa, dtype, rng, n):
     x = rows_of(rng, 200, 12).astype(dtype)
