@@ -80,7 +80,7 @@ def _shares(counts: Array, n: int, rng: Source) -> Array:
 def _require_members(labels: Array, names: Sequence[Any]) -> Array:
     """Return the number of rows of each class, of which each must have two or none."""
     counts = np.bincount(labels)
-    few = [names[k] for k in np.flatnonzero((counts > 0) & (counts < 2))]
+    few = [names[k] for k in np.flatnonzero((counts > 0) & (counts < 2)).tolist()]
     if few:
         raise ValueError(
             "The least populated classes in y have only 1 member, which is too few for a validation "

@@ -83,6 +83,7 @@ class Perceptron(_estimator.Estimator):
     n_outputs_: int
     t_: int
     warm_start: bool | str
+    batch_size: int | str
     num_threads: int | None
     random_state: Any
 
@@ -331,7 +332,7 @@ class Perceptron(_estimator.Estimator):
         return x if x.dtype == dtype else x.astype(dtype)
 
     def __getstate__(self) -> dict[str, Any]:
-        state = dict(super().__getstate__() or self.__dict__)  # type: ignore[call-overload]
+        state = dict(super().__getstate__() or self.__dict__)
         if "_optimizer" in state:
             state["_optimizer_state"] = _mlp_training.optimizer_state(self)
             del state["_optimizer"]

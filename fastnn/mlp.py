@@ -30,7 +30,7 @@ _REGRESSION_OUTPUTS = {
 
 def _is_matrix(y: Any) -> bool:
     """Whether y has a column for each of several labels."""
-    shape = getattr(y, "shape", None)
+    shape: tuple[int, ...] | None = getattr(y, "shape", None)
     if shape is None:
         shape = np.shape(y) if isinstance(y, (list, tuple)) else ()
     return len(shape) == 2 and shape[1] > 1
@@ -565,7 +565,7 @@ class MLPRegressor(_estimator.RegressorMixin, Perceptron):
     Attributes
     ----------
     coefs_, intercepts_, loss_, loss_curve_, n_iter_, t_, n_layers_, n_outputs_, ...
-        As in `MLPClassifier`, but for classes_.
+        As in `MLPClassifier`, but for `classes_`.
     validation_scores_, best_validation_score_ : list of float, float
         R^2 of the validation rows after each epoch, and the best; None without such rows.
 

@@ -222,6 +222,111 @@ def use_ridge() -> None:
     assert_type(model.coef_, Array)
 
 
+def watch(progress: fastnn.Progress) -> bool:
+    """A callback of a fit."""
+    assert_type(progress.epoch, int)
+    assert_type(progress.loss, float)
+    assert_type(progress.score, float | None)
+    assert_type(progress.seconds, float)
+    return progress.epoch > 1
+
+
+def use_mlp_classifier() -> None:
+    model = fastnn.MLPClassifier(
+        (8, 4),
+        activation=("relu", "tanh"),
+        solver="adam",
+        alpha=1e-4,
+        batch_size="auto",
+        learning_rate="constant",
+        learning_rate_init=1e-3,
+        power_t=0.5,
+        max_iter=5,
+        shuffle=True,
+        random_state=0,
+        tol=1e-4,
+        verbose=False,
+        warm_start="optimizer",
+        momentum=0.9,
+        nesterovs_momentum=True,
+        early_stopping=False,
+        validation_fraction=0.1,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8,
+        n_iter_no_change=10,
+        max_fun=15000,
+        class_weight={0: 1.0, 1: 2.0},
+        dropout=0.0,
+        callbacks=[watch],
+        max_time=60.0,
+        num_threads=1,
+    )
+    starts = [np.zeros((3, 8)), np.zeros((8, 4)), np.zeros((4, 1))]
+    biases = [np.zeros(8), np.zeros(4), np.zeros(1)]
+    fitted = model.fit(
+        X,
+        Y,
+        sample_weight=W,
+        X_val=X,
+        y_val=Y,
+        sample_weight_val=W,
+        coefs_init=starts,
+        intercepts_init=biases,
+    )
+    assert_type(fitted, fastnn.MLPClassifier)
+    fitted = model.partial_fit(
+        X, Y, sample_weight=W, classes=[0, 1], X_val=X, y_val=Y, sample_weight_val=W
+    )
+    assert_type(fitted, fastnn.MLPClassifier)
+    assert_type(model.predict(X), Array)
+    assert_type(model.predict_proba(X), Array)
+    assert_type(model.predict_log_proba(X), Array)
+    assert_type(model.score(X, Y, sample_weight=W), float)
+    assert_type(model.classes_, Array)
+    assert_type(model.coefs_, list[Array])
+    assert_type(model.intercepts_, list[Array])
+    assert_type(model.n_iter_, int)
+
+
+def use_mlp_regressor() -> None:
+    model = fastnn.MLPRegressor(
+        "huber",
+        8,
+        activation="tanh",
+        huber_delta=0.5,
+        solver="lbfgs",
+        alpha=1e-4,
+        batch_size=10,
+        learning_rate="constant",
+        learning_rate_init=1e-3,
+        power_t=0.5,
+        max_iter=200,
+        shuffle=True,
+        random_state=0,
+        tol=1e-1,
+        verbose=0,
+        warm_start=True,
+        momentum=0.9,
+        nesterovs_momentum=True,
+        early_stopping=False,
+        validation_fraction=0.1,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8,
+        n_iter_no_change=10,
+        max_fun=15000,
+        dropout=0.0,
+        callbacks=watch,
+        max_time=None,
+        num_threads=None,
+    )
+    assert_type(model.fit(X, T, sample_weight=W), fastnn.MLPRegressor)
+    assert_type(model.predict(X), Array)
+    assert_type(model.score(X, T, sample_weight=W), float)
+    model.set_params(solver="sgd").partial_fit(X, T)
+
+
 def use_routing() -> None:
     try:
         import sklearn  # type: ignore[import-not-found,import-untyped,unused-ignore]
@@ -274,6 +379,8 @@ def main() -> None:
     use_naive_bayes()
     use_logistic_regression()
     use_ridge()
+    use_mlp_classifier()
+    use_mlp_regressor()
     use_routing()
     use_files()
     use_runtime()
