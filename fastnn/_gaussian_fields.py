@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import _gaussian_stats as _stats
-from ._fields import F64, Kind, Maybe, Record
+from ._fields import F64, Kind, Maybe, ModelFileError, Record
 from ._gaussian_density import Densities
+
+Array = NDArray[Any]
+
+_PRIORS_TOLERANCE = 1e-4  # what fits accept of priors that were given, and more
 
 
 def _covariance(kind: str) -> tuple[str, ...]:
@@ -31,10 +37,21 @@ def _statistics(kind: str) -> Kind:
     )
 
 
+def _made(kind: str, means: Array, factors: Array, priors: Array) -> Densities:
+    """Return densities, if that is what they are: with deviations, and probabilities of sum 1."""
+    deviations = factors if kind == "diag" else np.diagonal(factors, axis1=-2, axis2=-1)
+    # Of "diag", a variance may be 0; to predict is an error then.
+    if not (deviations >= 0).all() or (kind != "diag" and not deviations.all()):
+        raise ModelFileError("the deviations of the densities must be positive")
+    if not (priors >= 0).all() or not abs(priors.sum() - 1) <= _PRIORS_TOLERANCE:
+        raise ModelFileError("the classes' probabilities must be at least 0, with the sum 1")
+    return Densities(kind, means, factors, priors)
+
+
 def _densities(kind: str) -> Kind:
     shape = ("d", "d") if kind == "shared" else _covariance(kind)
     return Record(
-        lambda means, factors, priors: Densities(kind, means, factors, priors),
+        functools.partial(_made, kind),
         {"means": F64("c", "d"), "factors": F64(*shape), "priors": F64("c")},
         lambda d: {"means": d._means, "factors": d._factors, "priors": d._priors},
     )
@@ -48,13 +65,3 @@ def of_kind(kind: str) -> dict[str, Kind]:
         "_statistics": _statistics(kind),
         "_densities": _densities(kind),
     }
-
-
-def require_densities(densities: Any) -> None:
-    """Raise unless these are densities: deviations at least 0, probabilities with the sum 1."""
-    kind, _, factors, priors = densities._arguments
-    deviations = factors if kind == "diag" else np.diagonal(factors, axis1=-2, axis2=-1)
-    if not (deviations >= 0).all() or (kind != "diag" and not deviations.all()):
-        raise ValueError("the deviations of the densities must be positive")
-    if not (priors >= 0).all() or not abs(priors.sum() - 1) <= 1e-4:
-        raise ValueError(f"the classes' probabilities {priors} must be at least 0, with the sum 1")

@@ -304,10 +304,10 @@ def _model(document: dict[str, Any], arrays: dict[str, Array]) -> Any:
     unread = dict(arrays)
     parameters = _plain.read(document["parameters"], "parameters", unread)
     tree = _plain.read(document["learned"], "", unread)
-    if unread:
-        raise ModelFileError(f"the array {next(iter(unread))!r} belongs to nothing")
     if not isinstance(parameters, dict) or not isinstance(tree, dict):
         raise ModelFileError("the document has not the entries that it should have")
+    if unread:
+        raise ModelFileError(f"the array {next(iter(unread))!r} belongs to nothing")
     try:
         learned = _fields.values(classes[name]._fields(tree), tree, name)
         return classes[name]._restored(parameters, learned)

@@ -162,11 +162,8 @@ class GaussianClassifier(GaussianPrediction):
         fields = super()._fields(state)
         if not fields:
             return fields
-        kind = fields["_kind"].value(state.get("_kind"), {}, "_kind")
+        kind = fields["_kind"].value(state.get("_kind"), {}, f"{cls.__name__}._kind")
         return _fields.declared(cls, _gaussian_fields.of_kind(kind))
-
-    def _require_agreement(self) -> None:
-        _gaussian_fields.require_densities(self._densities)
 
     @limited
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:

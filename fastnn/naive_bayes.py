@@ -198,6 +198,10 @@ class GaussianNB(GaussianClassifier):
             "_flat": _first_zero(estimate.factors),
         }
 
+    def _require_agreement(self) -> None:
+        if self._flat != _first_zero(self._densities._factors):
+            raise ValueError("the densities have other variances of 0 than the model says")
+
     def _evaluate(self, X: ArrayLike, what: str) -> Array:
         if flat := self.__dict__.get("_flat"):
             k, j = flat
