@@ -7,6 +7,7 @@ names: "d" features, "c" classes, "k" logits (1 for two classes, else c), others
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Any
@@ -72,13 +73,17 @@ class Count(Kind):
 
 
 class Number(Kind):
-    """A float; infinity and NaN are numbers too, as of a loss."""
+    """A float: any, as a loss may be infinite or NaN, or only positive and finite ones."""
+
+    def __init__(self, *, positive: bool = False) -> None:
+        self._positive = positive
 
     def tree(self, value: Any) -> Any:
         return float(value)
 
     def value(self, tree: Any, scope: Scope, where: str) -> float:
         _expect(type(tree) is float, where, "a float", tree)
+        _expect(not self._positive or 0 < tree < math.inf, where, "finite and positive", tree)
         return float(tree)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from .discriminant import LinearDiscriminantAnalysis
 from .gaussian import GaussianClassifier
 from .linear import LogisticRegression, Ridge
+from .mlp import MLPClassifier, MLPRegressor
 from .naive_bayes import GaussianNB
 from .network import Network
 from .quadratic_discriminant import QuadraticDiscriminantAnalysis
@@ -16,6 +17,8 @@ CLASSES: tuple[Any, ...] = (
     GaussianNB,
     LinearDiscriminantAnalysis,
     LogisticRegression,
+    MLPClassifier,
+    MLPRegressor,
     Network,
     QuadraticDiscriminantAnalysis,
     Ridge,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
-from typing import Any, Self, TypeVar, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Self, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _estimator, _mlp_random, _mlp_settings, _mlp_training
+from . import _estimator, _mlp_fields, _mlp_random, _mlp_settings, _mlp_training
+from ._fields import Kind
 from ._mlp_training import Data
 from ._peers import ConvergenceWarning, known_to_peers
 from .network import Network
@@ -71,6 +72,8 @@ def _warn(message: str) -> None:
 class Perceptron(_estimator.Estimator):
     """What both perceptrons share: the network, its training, and its outputs."""
 
+    _SAVED: ClassVar[dict[str, Kind | None]] = _mlp_fields.SAVED
+    _NOT_SAVED = ("callbacks",)
     _network: Network
     _optimizer: Any
     loss_: float
@@ -331,8 +334,29 @@ class Perceptron(_estimator.Estimator):
         dtype = self._network._dtype
         return x if x.dtype == dtype else x.astype(dtype)
 
+    # Files and pickles
+
+    @classmethod
+    def _fields(cls, state: Mapping[str, Any]) -> dict[str, Kind]:
+        fields = super()._fields(state)
+        return fields | _mlp_fields.of_network(state.get("_network")) if fields else fields
+
+    def _saved(self) -> dict[str, Any]:
+        return self.__getstate__()
+
+    def _require_agreement(self) -> None:
+        sizes = self._network.sizes
+        if (sizes[0], sizes[-1]) != (self.n_features_in_, self.n_outputs_):
+            raise ValueError(
+                f"a network {sizes} is not for {self.n_features_in_} features and "
+                f"{self.n_outputs_} outputs"
+            )
+        _mlp_fields.require_states(
+            self.__dict__.get("_optimizer_made_of"), self.__dict__.get("_optimizer_state")
+        )
+
     def __getstate__(self) -> dict[str, Any]:
-        state = dict(super().__getstate__() or self.__dict__)
+        state = super().__getstate__()
         if "_optimizer" in state:
             state["_optimizer_state"] = _mlp_training.optimizer_state(self)
             del state["_optimizer"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import _estimator, _least_squares
 from ._check import one_of
 from ._check_network import number
+from ._fields import Flag, Kind, Labels
 from ._mlp_training import Data, Progress
 from ._perceptron import Perceptron, only_stochastic
 from .linear import _class_factors
@@ -183,6 +184,7 @@ class MLPClassifier(_estimator.ClassifierMixin, Perceptron):
     Dropout: a simple way to prevent neural networks from overfitting, JMLR 15 (2014).
     """
 
+    _SAVED: ClassVar[dict[str, Kind | None]] = {"classes_": Labels(), "_multilabel": Flag()}
     classes_: Array
     _multilabel: bool
 
@@ -402,6 +404,15 @@ class MLPClassifier(_estimator.ClassifierMixin, Perceptron):
         if len(self.classes_) <= 2:
             return {"width": 1, "output": "sigmoid"}
         return {"width": len(self.classes_), "output": "softmax"}
+
+    def _require_agreement(self) -> None:
+        super()._require_agreement()
+        layer = self._output_layer(self.classes_)
+        if layer != {"width": self._network.sizes[-1], "output": self._network.output}:
+            raise ValueError(
+                f"{self._network.sizes[-1]} outputs, {self._network.output}, are not for "
+                f"{len(self.classes_)} classes"
+            )
 
     def _row_factors(self, y: Array, weights: Array | None, partial: bool) -> Array | None:
         if self.class_weight is None:
@@ -756,6 +767,11 @@ class MLPRegressor(_estimator.RegressorMixin, Perceptron):
             "loss": self.loss,
             "huber_delta": delta,
         }
+
+    def _require_agreement(self) -> None:
+        super()._require_agreement()
+        if self._network.output not in _REGRESSION_OUTPUTS.values():
+            raise ValueError(f"a network of output {self._network.output!r} gives no numbers")
 
     def _reported(self, data: Data) -> tuple[float, float]:
         if self.loss != "poisson":

@@ -487,14 +487,16 @@ class Network(NetworkCall):
         """Return what is saved of a network that has this state, or this tree in a file."""
         widths = _fields.Many(_fields.Count(1), tuple)
         sizes = widths.value(list(state.get("sizes", ())), {}, f"{cls.__name__}.sizes")
-        dtype = _fields.Text(("float32", "float64")).value(state.get("dtype"), {}, f"{cls.__name__}.dtype")
+        dtype = _fields.Text(("float32", "float64")).value(
+            state.get("dtype"), {}, f"{cls.__name__}.dtype"
+        )
         pairs = list(pairwise(sizes))
         return {
             "sizes": widths,
             "activation": _fields.Many(_fields.Text(), tuple),
             "output": _fields.Text(),
-            "loss": _fields.Maybe(_fields.Text()),
-            "huber_delta": _fields.Maybe(_fields.Number()),
+            "loss": _fields.Text(),
+            "huber_delta": _fields.Number(),
             "dtype": _fields.Text(),
             "weights": _fields.Each(_fields.Floats(k, m, dtype=dtype) for k, m in pairs),
             "biases": _fields.Each(_fields.Floats(m, dtype=dtype) for _, m in pairs),

@@ -1,8 +1,11 @@
 """One fitted model of each kind that can be saved, small, with the rows that it was fitted to."""
 
+import warnings
+
 import numpy as np
 
 import fastnn
+from fastnn.linear import ConvergenceWarning
 
 
 def rows(dtype=np.float64, n=60, d=3, c=3):
@@ -43,14 +46,30 @@ def _gaussian(dtype):
     yield "linear-two", fastnn.LinearDiscriminantAnalysis(n_components=1), labels > 0
 
 
+def _perceptrons(dtype):
+    x, labels = rows(dtype)
+    few = {"hidden_layer_sizes": (4,), "max_iter": 3, "random_state": 0, "tol": 0.0}
+    yield "mlp", fastnn.MLPClassifier(**few), labels
+    yield "mlp-two", fastnn.MLPClassifier(**few, solver="sgd", alpha=0.1), labels > 0
+    yield "mlp-labels", fastnn.MLPClassifier(**few), np.c_[labels > 0, labels > 1]
+    yield "mlp-lbfgs", fastnn.MLPClassifier(**few, solver="lbfgs"), labels
+    yield "mlp-stopping", fastnn.MLPClassifier(**few, early_stopping=True), labels
+    yield "regressor", fastnn.MLPRegressor(**few, activation=["tanh"]), x[:, 0] + labels
+    yield "regressor-huber", fastnn.MLPRegressor("huber", **few), np.c_[x[:, 0], x[:, 1]]
+    yield "regressor-counts", fastnn.MLPRegressor("poisson", **few), labels.astype(float)
+
+
 def fitted(dtype=np.float64):
     """Every model by a name, fitted; those that learn from labels learn texts."""
     x, _ = rows(dtype)
     models = {}
-    for source in (_linear, _gaussian):
-        for name, model, y in source(dtype):
-            labels = y.dtype.kind != "f"
-            models[name] = model.fit(x, np.array(["a", "b", "c"])[y.astype(int)] if labels else y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # of perceptrons that hardly trained
+        for source in (_linear, _gaussian, _perceptrons):
+            for name, model, y in source(dtype):
+                labels = y.dtype.kind != "f" and y.ndim == 1
+                y = np.array(["a", "b", "c"])[y.astype(int)] if labels else y
+                models[name] = model.fit(x, y)
     models["network"] = fastnn.Network((3, 4, 2), activation="tanh", dtype=dtype, rng=0)
     return models
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import stat
 import subprocess
 import sys
@@ -37,10 +38,12 @@ def test_parameters_and_learned_attributes_come_back(name, dtype, tmp_path):
     model = fitted(dtype)[name]
     copy = through_file(model, tmp_path)
     assert same(copy.get_params(), model.get_params())
-    assert copy.__dict__.keys() == model.__dict__.keys()
-    opaque = ("_densities",)  # compared by their answers above
-    learned = {k: v for k, v in model.__dict__.items() if k not in opaque}
-    assert same({k: copy.__dict__[k] for k in learned}, learned)
+    opaque = ("_densities", "_network")  # compared by their answers above
+    state, restored = (
+        {k: v for k, v in m.__getstate__().items() if k not in opaque} for m in (model, copy)
+    )
+    assert restored.keys() == state.keys()
+    assert same({k: restored[k] for k in state}, state)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -48,7 +51,7 @@ def test_nothing_that_a_model_has_learned_is_forgotten(name):
     """An attribute that a class comes to have must be declared, or said to be left out."""
     model = fitted()[name]
     state = model._saved()
-    known = {*model._fields(state), *getattr(model, "get_params", dict)()}
+    known = {*model._fields(state), *getattr(model, "get_params", dict)(), "_fastnn_version"}
     assert set(state) <= known
 
 
@@ -92,6 +95,74 @@ def test_quadratic_and_bayes_go_on_learning(tmp_path):
         for m in (model, copy):
             m.partial_fit(x[40:], y[40:])
         assert same(answers(copy, x), answers(model, x))
+
+
+def _train_on(model, x, y):
+    for _ in range(5):
+        model.partial_fit(x, y)
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+@pytest.mark.parametrize("how", ["file", "pickle"])
+def test_perceptron_goes_on_training(solver, how, dtype, tmp_path):
+    """With the optimiser's averages and steps, and the rate that a schedule has come to."""
+    x, y = rows(dtype)
+    model = fastnn.MLPRegressor(
+        hidden_layer_sizes=(4,),
+        solver=solver,
+        learning_rate="adaptive",
+        n_iter_no_change=1,
+        tol=1e9,
+        random_state=0,
+    )
+    _train_on(model, x, y.astype(dtype))
+    rate = model._optimizer.learning_rate
+    assert (rate < model.learning_rate_init) == (solver == "sgd")
+    copy = through_file(model, tmp_path) if how == "file" else pickle.loads(pickle.dumps(model))
+    for m in (model, copy):
+        _train_on(m, x, y.astype(dtype))
+    assert copy._optimizer.learning_rate == model._optimizer.learning_rate
+    assert copy._optimizer.steps == model._optimizer.steps == 10
+    assert same(copy.predict(x), model.predict(x))
+    assert same(copy.loss_curve_, model.loss_curve_)
+
+
+def test_perceptron_goes_on_with_validation(tmp_path):
+    x, y = rows()
+    model = fastnn.MLPClassifier((4,), random_state=0)
+    validation = {"X_val": x[:20], "y_val": y[:20]}
+    for _ in range(3):
+        model.partial_fit(x, y, classes=[0, 1, 2], **validation)
+    copy = through_file(model, tmp_path)
+    assert same(copy._best_parameters, model._best_parameters)
+    for m in (model, copy):
+        m.partial_fit(x, y, **validation)
+    assert same(answers(copy, x), answers(model, x))
+    assert copy.validation_scores_ == model.validation_scores_
+
+
+def test_callbacks_are_not_saved_and_may_save(tmp_path):
+    """A checkpoint of each epoch."""
+    x, y = rows()
+    paths = []
+
+    def save(progress):
+        paths.append(tmp_path / f"epoch{progress.epoch}")
+        progress.model.save(paths[-1])
+
+    model = fastnn.MLPClassifier((4,), random_state=0, max_iter=300, callbacks=save, tol=0.01)
+    model.fit(x, y)
+    last = fastnn.load(paths[-1])
+    assert last.callbacks is None
+    assert len(paths) == model.n_iter_ == last.n_iter_
+    assert same(answers(last, x), answers(model, x))
+
+
+def test_random_generator_is_refused(tmp_path):
+    model = fastnn.MLPClassifier(random_state=np.random.default_rng(0))
+    with pytest.raises(TypeError, match=r"parameters\.random_state is a Generator"):
+        model.save(tmp_path / "model")
+    model.set_params(random_state=None).save(tmp_path / "model")
 
 
 def test_variance_of_zero_is_still_an_error(tmp_path):

@@ -534,3 +534,72 @@ def test_memory_is_bounded_by_the_file(network, gaussian, tmp_path):
         finally:
             tracemalloc.stop()
         assert peak < 1_000_000
+
+
+# Perceptrons
+
+
+def _changes_of(name):
+    """Values of a perceptron's file that are wrong, each with what is said of it."""
+    state = {"steps": 1, "states": [], "learning_rate": 0.001}
+    made_of = ["adam", 0.001, 0.9, 0.0001, 200, 0.9, 0.999, 1e-8, []]
+    return {
+        "n_features_in_": [(4, "is not for 4 features")],
+        "n_outputs_": [(2, "and 2 outputs"), (0, "at least 1")],
+        "n_iter_": [(-1, "at least 0"), (1.0, "an integer")],
+        "loss_": [("0", "a float"), (1, "a float")],
+        "loss_curve_": [(1.0, "a list"), ([None], "a float")],
+        "converged_": [(1, "True or False")],
+        "_multilabel": [(True, "not for 3 classes"), (None, "True or False")],
+        "_network": [(None, "belongs to nothing"), ({"dict": []}, "Network|belongs to nothing")],
+        "callbacks": [([], "of known names")],
+        "_optimizer_made_of": [
+            (made_of[:-1], "has 8 entries, expected 9"),
+            (["newton", *made_of[1:]], "one of"),
+            ([*made_of[:4], 0, *made_of[5:]], "at least 1"),
+        ],
+        "_optimizer_state": [
+            (
+                {"dict": list(map(list, ({**state, "learning_rate": -1.0}).items()))},
+                "positive|noth",
+            ),
+            ({"dict": list(map(list, state.items()))}, "belongs to nothing|states"),
+        ],
+    }[name]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("n_features_in_", "n_outputs_", "n_iter_", "loss_", "loss_curve_", "converged_"),
+        *("_multilabel", "_network", "callbacks", "_optimizer_made_of", "_optimizer_state"),
+    ],
+)
+def test_value_of_a_perceptron(name, tmp_path):
+    content = content_of(fitted()["mlp"], tmp_path)
+    for value, match in _changes_of(name):
+        header, document, data = taken_apart(content)
+        set_learned(name, value)(header, document)
+        refused(put_together(header, document, data), tmp_path, match)
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "match"),
+    [
+        ("_network.weights.0", np.ones((3, 5)), "of shape"),
+        ("_network.biases.1", np.full(3, np.nan), "not finite"),
+        ("_network.weights.1", np.ones((4, 3), np.float32), "of float64"),
+        ("_optimizer_state.states.0.0", np.ones((4, 3)), "of shape"),
+        ("_optimizer_state.states.1.3", np.ones(4), "of shape"),
+        ("_optimizer_state.states.0.1", np.ones(4, np.float32), "of float64"),
+    ],
+)
+def test_array_of_a_perceptron(name, array, match, tmp_path):
+    refused(with_array(content_of(fitted()["mlp"], tmp_path), name, array), tmp_path, match)
+
+
+def test_perceptron_whose_optimizer_lacks_a_state(tmp_path):
+    """Adam has two averages; what is missing must not be found out by the next training."""
+    header, document, data = taken_apart(content_of(fitted()["mlp"], tmp_path))
+    set_learned("_optimizer_made_of", ["sgd", *[0.1] * 3, 200, *[0.1] * 3, []])(header, document)
+    refused(put_together(header, document, data), tmp_path, "has 2 states, but sgd has 0")

@@ -44,7 +44,7 @@ def test_duplicates_are_the_same_without_a_warning(name, how, tmp_path):
     twin = DUPLICATES[how](model, tmp_path)
     x, _ = rows()
     assert same(answers(twin, x), answers(model, x))
-    assert twin.__dict__.keys() == model.__dict__.keys()
+    assert twin.__getstate__().keys() == model.__getstate__().keys()
 
 
 def test_another_version_warns(monkeypatch):
