@@ -149,6 +149,12 @@ def add_train(commands: Any) -> None:
         help="share of the rows to keep from training, for the score; of each class alike",
     )
     sub.add_argument("--seed", type=natural, default=0, metavar="N", help="default: %(default)s")
+    sub.add_argument(
+        "--dtype",
+        choices=["float32", "float64"],
+        default="float64",
+        help="of the features: float32 takes half the memory, and less time; default: %(default)s",
+    )
     add_model_options(sub)
     add_table_options(sub)
     sub.set_defaults(run=with_table(train))

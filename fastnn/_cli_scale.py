@@ -14,7 +14,7 @@ LINEAR_LOSSES = ("squared_error", "absolute")  # a scaled target only scales the
 
 def _mean_and_deviation(a: Array) -> tuple[Array, Array]:
     """Return those of each column; a constant one has deviation 1, so that it becomes 0."""
-    mean, deviation = a.mean(axis=0), a.std(axis=0)
+    mean, deviation = a.mean(axis=0, dtype=np.float64), a.std(axis=0, dtype=np.float64)
     constant = np.ptp(a, axis=0) == 0
     return np.where(constant, a[0], mean), np.where(constant | (deviation == 0), 1.0, deviation)
 
@@ -28,7 +28,7 @@ class Scaling:
 
     def features(self, x: Array) -> Array:
         """Return scaled features (n, d)."""
-        return (x - self._mean) / self._deviation
+        return ((x - self._mean) / self._deviation).astype(x.dtype)
 
     def target(self, y: Array) -> Array:
         """Return the scaled target (n,); labels as they are."""
@@ -43,14 +43,13 @@ class Scaling:
         The first layer: ``x' W + b = x (W / deviation) + (b - (mean / deviation) W)``, row by row of
         W; the last one: ``deviation (a W + b) + mean``.
         """
-        w, b = model.coefs_[0], model.intercepts_[0]
-        w /= self._deviation[:, np.newaxis]
-        b -= self._mean @ w
+        w = model.coefs_[0] / self._deviation[:, np.newaxis]
+        b = model.intercepts_[0] - self._mean @ w  # in float64, rounded once
+        model.coefs_[0], model.intercepts_[0] = w, b
         if self._target is not None:
             mean, deviation = self._target
-            model.coefs_[-1][...] *= deviation
-            model.intercepts_[-1][...] *= deviation
-            model.intercepts_[-1][...] += mean
+            model.coefs_[-1] = model.coefs_[-1] * deviation
+            model.intercepts_[-1] = model.intercepts_[-1] * deviation + mean
 
 
 def of_model(model: Any, x: Array, y: Array) -> Scaling:
@@ -60,5 +59,6 @@ def of_model(model: Any, x: Array, y: Array) -> Scaling:
 
 def first_large(x: Array) -> int | None:
     """Return the first column whose values are so large that it should be scaled."""
-    large = np.sqrt(np.mean(np.square(x), axis=0)) > LARGE
+    with np.errstate(over="ignore"):  # infinity is large, too
+        large = np.sqrt(np.mean(np.square(x), axis=0, dtype=np.float64)) > LARGE
     return int(large.argmax()) if large.any() else None

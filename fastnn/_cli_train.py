@@ -209,7 +209,8 @@ def read(table: Table, arguments: argparse.Namespace) -> tuple[Data, str]:
         )
     if note is not None:
         say(f"fastnn: note: {note}")
-    x = np.concatenate(parts)
+    with np.errstate(over="ignore"):  # infinite then, which the model refuses
+        x = np.concatenate(parts, dtype=arguments.dtype, casting="same_kind")
     if arguments.model == "mlp" and not arguments.standardize:
         advise_scaling(x, [table.names[i] for i in features])
     return Data(x, y, [table.names[i] for i in features] if table.named else None), task
@@ -349,5 +350,6 @@ def train(arguments: argparse.Namespace, table: Table) -> None:
     seconds = time.perf_counter() - started
     model.target_name_ = arguments.target or table.default_target
     rows = summary(model, data, held_out, task)
+    print_table({**rows, "time": f"{seconds:.2f} s of training"})
     save(model, arguments.output)
-    print_table({**rows, "time": f"{seconds:.2f} s of training", "written to": arguments.output})
+    print(f"model written to {arguments.output}")

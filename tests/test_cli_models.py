@@ -159,6 +159,20 @@ def test_options_reach_the_model(cli_train):
     )
 
 
+@pytest.mark.parametrize("model", ["logistic", "mlp"])
+def test_float32(cli_train, cli, cli_data, cli_rows, model):
+    x, kind, _ = cli_rows
+    more = ["--standardize"] if model == "mlp" else []
+    path, out = cli_train(model, "--dtype", "float32", *more)
+    loaded = fastnn.load(path)
+    first = loaded.coef_ if model == "logistic" else loaded.coefs_[0]
+    assert first.dtype == np.float32
+    assert f"{loaded.score(Columns(x.astype(np.float32)), kind):.4f}" in out
+    code, out, err = cli("predict", path, cli_data)
+    assert code == 0, err
+    assert list(results(out)[1][0]) == loaded.predict(Columns(x)).tolist()
+
+
 @pytest.mark.parametrize("model", ["logistic", "ridge", "mlp"])
 def test_validation_keeps_rows_from_training(cli_train, model):
     _, out = cli_train(model, "--validation", "0.25")

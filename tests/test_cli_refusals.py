@@ -85,6 +85,15 @@ def test_bad_training_data(cli, tmp_path, text, message):
     assert err.startswith("fastnn: error: ") and not (tmp_path / "m").exists()
 
 
+def test_numbers_beyond_float32(cli, tmp_path):
+    source = write_csv(
+        tmp_path / "t.csv", ["a", "y"], [np.array([1e39, 2.0]), np.array(["u", "v"])]
+    )
+    given = ("train", source, "--target", "y", "--model", "logistic", "-o", tmp_path / "m")
+    code, _, err = cli(*given, "--dtype", "float32")
+    assert code == 2 and "infinity" in err and not (tmp_path / "m").exists()
+
+
 def test_outputs_that_cannot_be_written(cli_train, cli, cli_data, tmp_path):
     given = ("train", cli_data, "--target", "kind", "--ignore", "size", "--model", "gaussian", "-o")
     for bad in (tmp_path / "none" / "m", tmp_path):
