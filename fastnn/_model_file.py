@@ -31,6 +31,7 @@ Array = NDArray[Any]
 FORMAT = 1  # of the document; raised when older versions could no longer read it
 _KEY = "fastnn"
 _MOST_HEADER = 100_000_000  # bytes; safetensors reads no longer ones
+_MOST_VALUES = 4_000_000  # in JSON: names of features, losses of epochs; each is an object
 _PICKLE = b"\x80"  # what all but the oldest begin with
 _DTYPES = ("?", "i1", "u1", "i2", "u2", "f2", "i4", "u4", "f4", "i8", "u8", "f8")
 _NAMES = ("BOOL", "I8", "U8", "I16", "U16", "F16", "I32", "U32", "F32", "I64", "U64", "F64")
@@ -82,7 +83,11 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     text = json.dumps(document, allow_nan=False, separators=(",", ":"))
     # The writer takes the memory of an array as it lies there, whatever its strides.
     dense = {name: np.array(a, order="C") for name, a in arrays.items()}
-    _write(path, writer.save(dense, metadata={_KEY: text}))
+    content = writer.save(dense, metadata={_KEY: text})
+    length = int.from_bytes(content[:8], "little")
+    if length > _MOST_HEADER or _values_at_most(content[8 : 8 + length]) > _MOST_VALUES:
+        raise ValueError(f"{cls.__name__} has more names, labels or arrays than a file may hold")
+    _write(path, content)
 
 
 def _write(path: str | os.PathLike[str], content: bytes) -> None:
@@ -152,7 +157,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     -----
     A file holds arrays and JSON, no code: loading unpickles nothing and imports nothing by a name in
     the file. All of it is checked before a model is made: names, dtypes and shapes of arrays against
-    each other and against the size of the file, and that what was learned is finite. Memory is some
+    each other and against the size of the file, and that what was learned is finite. Memory is a small
     multiple of the size of the file, whatever it says of itself. That a value is another one than was
     saved cannot be seen.
 
@@ -181,9 +186,14 @@ def load(path: str | os.PathLike[str]) -> Any:
         raise ModelFileError(f"{os.fsdecode(path)}: values are nested too deeply") from None
 
 
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a pipe at once too, of which there may be no writer."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
 def _read(path: str | os.PathLike[str]) -> bytes:
     """Return the content of the file, if its length and its header's length go together."""
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=_without_waiting) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise ModelFileError(f"{os.fsdecode(path)}: not a regular file")
@@ -198,7 +208,12 @@ def _read(path: str | os.PathLike[str]) -> bytes:
         return start + file.read(status.st_size - 8)
 
 
-def _json(text: bytes | str, what: str) -> dict[str, Any]:
+def _values_at_most(text: bytes) -> int:
+    """Return a bound on the values in a JSON text, from the characters that come before them."""
+    return sum(map(text.count, (b"[", b"{", b",", b":")))
+
+
+def _json(text: bytes, what: str) -> dict[str, Any]:
     """Return an object in which no name is twice, and no number is beyond JSON's."""
     import json
 
@@ -211,10 +226,10 @@ def _json(text: bytes | str, what: str) -> dict[str, Any]:
     def refuse(name: str) -> Any:
         raise ModelFileError(f"{what} has {name}, which is not JSON")
 
+    if _values_at_most(text) > _MOST_VALUES:  # "[]," takes 3 bytes here, but 64 as an object
+        raise ModelFileError(f"{what} has more values than that of a model may have")
     try:
-        if isinstance(text, bytes):
-            text = text.decode("utf-8")
-        value = json.loads(text, object_pairs_hook=unique, parse_constant=refuse)
+        value = json.loads(text.decode(), object_pairs_hook=unique, parse_constant=refuse)
     except ModelFileError:
         raise
     except ValueError as error:
@@ -242,7 +257,7 @@ def _judged(content: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
         raise ModelFileError(
             f"the arrays take {end} bytes, but the file has {len(content) - 8 - length} for them"
         )
-    return _json(metadata[_KEY], "the document"), header
+    return _json(metadata[_KEY].encode("utf-8", "surrogatepass"), "the document"), header
 
 
 def _is_natural(value: Any) -> TypeGuard[int]:
