@@ -451,13 +451,15 @@ def test_other_threads_run_during_an_epoch():
             ticks += 1
             time.sleep(0.001)
 
-    thread = threading.Thread(target=tick)
+    thread = threading.Thread(target=tick, daemon=True)
     thread.start()
     started = time.perf_counter()
-    fitted(MLPClassifier((128, 128), max_iter=2, random_state=0, num_threads=1), x, y)
-    elapsed = time.perf_counter() - started
-    done.set()
-    thread.join()
+    try:
+        fitted(MLPClassifier((128, 128), max_iter=2, random_state=0, num_threads=1), x, y)
+        elapsed = time.perf_counter() - started
+    finally:
+        done.set()
+        thread.join()
     assert ticks > elapsed / 0.02
 
 
