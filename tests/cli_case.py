@@ -43,21 +43,12 @@ def cli_data(tmp_path, cli_rows):
     return write_csv(tmp_path / "data.csv", [*NAMES, "kind", "size"], [*x.T, kind, size])
 
 
-def saves_networks():
-    """Whether model files hold multilayer perceptrons."""
-    from fastnn._model_classes import CLASSES
-
-    return any(cls.__name__ == "MLPClassifier" for cls in CLASSES)
-
-
 @pytest.fixture
 def cli(capsys):
     """Run the command line; return the exit code and both outputs."""
     from fastnn.__main__ import main
 
     def command(*arguments):
-        if arguments[0] == "train" and "mlp" in arguments and not saves_networks():
-            pytest.skip("multilayer perceptrons cannot be saved yet")
         try:
             code = main(list(map(str, arguments)))
         except SystemExit as end:
