@@ -216,6 +216,19 @@ def test_a_standardized_network_takes_plain_rows(cli_train, cli_rows, tmp_path, 
     assert np.ptp(expected) > 0.01
 
 
+def test_threads_change_no_result(cli_train, cli, cli_data):
+    before = fastnn.get_num_threads()
+    try:
+        outputs = []
+        for threads in (1, 2):
+            path, _ = cli_train("mlp", "--threads", threads)
+            assert fastnn.get_num_threads() == threads
+            outputs.append(cli("predict", path, cli_data, "--proba")[1])
+    finally:
+        fastnn.set_num_threads(before)
+    assert outputs[0] == outputs[1] and outputs[0]
+
+
 def test_progress_is_on_standard_error(cli, cli_data, tmp_path):
     given = ("train", cli_data, "--target", "kind", "--ignore", "size", "-o", tmp_path / "m")
     code, out, err = cli(*given, *KINDS["mlp"])
