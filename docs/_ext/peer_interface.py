@@ -37,8 +37,9 @@ def defaults_of(cls):
 
 
 def methods_of(cls):
-    """The names of public methods."""
-    return {n for n, _ in inspect.getmembers(cls, inspect.isroutine) if not n.startswith("_")}
+    """The names of public methods, but for `set_fit_request` and its like."""
+    names = (n for n, _ in inspect.getmembers(cls, inspect.isroutine))
+    return {n for n in names if not n.startswith("_") and not n.endswith("_request")}
 
 
 def learned_by(cls):
@@ -58,14 +59,15 @@ def listed(names):
     return ", ".join(f"``{name}``" for name in sorted(names)) or NOTHING
 
 
-def arguments_of(cls, methods):
-    """The arguments of those methods, each as method(argument)."""
-    return {
-        f"{method}({argument})"
-        for method in methods
-        for argument in inspect.signature(getattr(cls, method)).parameters
-        if argument not in ("self", "X", "y", "kwargs", "params", "metadata")
-    }
+def arguments_of(cls, method):
+    """The names of the arguments of a method."""
+    return set(inspect.signature(getattr(cls, method)).parameters) - {"self", "X", "y"}
+
+
+def arguments_beyond(cls, other, methods):
+    """Those arguments of methods that another class lacks, each as method(argument, ...)."""
+    found = ((m, sorted(arguments_of(cls, m) - arguments_of(other, m))) for m in methods)
+    return {f"{method}({', '.join(names)})" for method, names in found if names}
 
 
 def rows_of(name, ours, theirs):
@@ -75,7 +77,11 @@ def rows_of(name, ours, theirs):
     found = [
         ("parameters", set(mine), set(other)),
         ("methods", methods_of(ours), methods_of(theirs)),
-        ("arguments", arguments_of(ours, both), arguments_of(theirs, both)),
+        (
+            "arguments",
+            arguments_beyond(ours, theirs, both),
+            arguments_beyond(theirs, ours, both),
+        ),
         ("attributes", learned_by(ours), learned_by(theirs)),
     ]
     rows = [(what, listed(a - b), listed(b - a)) for what, a, b in found if a != b]
