@@ -60,7 +60,6 @@ def squared_error(
     sample_weight: ArrayLike | None = None,
     out: _Array | None = None,
 ) -> tuple[float, _Array]: ...
-
 def poisson_loss(
     z: ArrayLike,
     y: ArrayLike,

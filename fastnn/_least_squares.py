@@ -1,4 +1,4 @@
-"""Ridge regression: minimises sum_i w_i |y_i - W x_i - b|^2 + alpha |W|^2.
+"""Ridge regression: minimises sum_i w_i |y_i - W x_i - b|^2 + sum_t alpha_t |W_t|^2.
 
 The normal equations (S + alpha I) W^T = T, with S and T the centred sums of w x x^T and w x y^T,
 are solved by Cholesky; for more features than rows their dual, a matrix of the rows. The error of
@@ -15,6 +15,7 @@ Reference: G. H. Golub, C. F. Van Loan, Matrix Computations (2013), sections 5.3
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 from . import _check, _sparse_linear
 from ._newton import Factor
+from ._nonnegative import least_nonnegative
 from ._sparse import Csr
 from .runtime import backend_module as _backend
 
@@ -54,7 +56,7 @@ def targets(y: Any, n: int, dtype: np.dtype[Any]) -> Array:
 class _Rows(NamedTuple):
     """Features x (n, d) and targets y (n, t), and their weights w (n,) or None, of one dtype."""
 
-    x: Array
+    x: Any  # an array, or Csr where that is said
     y: Array
     w: Array | None
 
@@ -84,8 +86,24 @@ def _solved(h: Array, b: Array, least: float) -> Array | None:
     return factor.solve(b) if factor.pivot >= least and not factor.damping else None
 
 
-def _tall(rows: _Rows, alpha: float, centred: bool, least: float) -> tuple[Array | None, Array]:
-    """Solve the normal equations: W^T (d, t) or None, and the means."""
+def _for_each(alpha: Array, solve: Callable[[float, Array], Array | None]) -> Array | None:
+    """Return W^T (d, t) of solve(penalty, which targets have it), or None where that is None."""
+    parts = []
+    for penalty in (penalties := np.unique(alpha)):
+        part = solve(float(penalty), alpha == penalty)
+        if part is None:
+            return None
+        parts.append(part)
+    if len(parts) == 1:
+        return parts[0]
+    coef = np.empty((len(parts[0]), len(alpha)))
+    for penalty, part in zip(penalties, parts):
+        coef[:, alpha == penalty] = part
+    return coef
+
+
+def _sums(rows: _Rows, centred: bool) -> tuple[Array, Array, Array]:
+    """Return the sums of w x x^T (d, d) and w x y^T (d, t), and the means (d + t,)."""
     d = rows.x.shape[1]
     total, means, scatter = rows.moments("shared")
     if centred:
@@ -93,7 +111,22 @@ def _tall(rows: _Rows, alpha: float, centred: bool, least: float) -> tuple[Array
         scatter[:d][constant] = scatter[:, :d][:, constant] = 0.0
     else:
         scatter = scatter + total * means[:, np.newaxis] * means
-    return _solved(scatter[:d, :d] + alpha * np.eye(d), scatter[:d, d:], least), means
+    return scatter[:d, :d], scatter[:d, d:], means
+
+
+def _tall(rows: _Rows, alpha: Array, centred: bool, least: float) -> tuple[Array | None, Array]:
+    """Solve the normal equations: W^T (d, t) or None, and the means."""
+    s, t, means = _sums(rows, centred)
+    eye = np.eye(len(s))
+    return _for_each(alpha, lambda a, of: _solved(s + a * eye, t[:, of], least)), means
+
+
+def _nonnegative(rows: _Rows, alpha: Array, centred: bool) -> tuple[Array, Array]:
+    """Return W^T (d, t) without negative entries, and the means."""
+    s, t, means = _sums(rows.wide(), centred)
+    eye = np.eye(len(s))
+    columns = [least_nonnegative(s + a * eye, b) for a, b in zip(alpha, t.T)]
+    return np.stack(columns, axis=1), means
 
 
 def _centred(rows: _Rows, centred: bool) -> tuple[Array, Array, Array]:
@@ -112,46 +145,94 @@ def _centred(rows: _Rows, centred: bool) -> tuple[Array, Array, Array]:
     return x, y, means
 
 
-def _dual(x: Array, y: Array, alpha: float) -> Array | None:
+def _dual(x: Array, y: Array, alpha: Array) -> Array | None:
     """Return x^T (x x^T + alpha I)^-1 y, or None where that is too inexact."""
     n, d = x.shape
     # x x^T is the Gram matrix of a least-squares problem whose rows are the features.
     no_labels, theta = np.zeros(d, np.int64), np.zeros((1, n))
     _, _, mean = _backend.linear_terms("squared_error", x.T, no_labels, theta, 0.0, None, True)
-    solution = _solved(d * mean + alpha * np.eye(n), y, n * math.sqrt(_EPS))
+    gram, eye, least = d * mean, np.eye(n), n * math.sqrt(_EPS)
+    solution = _for_each(alpha, lambda a, of: _solved(gram + a * eye, y[:, of], least))
     return None if solution is None else _backend.dense_forward(x.T, solution)
 
 
-def _by_singular_values(x: Array, y: Array, alpha: float, eps: float) -> Array:
+def _by_singular_values(x: Array, y: Array, alpha: Array, eps: float) -> Array:
     """Return the solution of least norm by x = u s v^T; s that rounding, eps, hides counts as 0."""
     u, s, vt = np.linalg.svd(x, full_matrices=False)
     kept = s > max(x.shape) * eps * s.max(initial=0.0)
-    inverse = 1 / (s[kept] + alpha / s[kept])
-    return vt[kept].T @ (inverse[:, np.newaxis] * (u[:, kept].T @ y))
+    s = s[kept, np.newaxis]
+    return vt[kept].T @ ((u[:, kept].T @ y) / (s + alpha / s))
+
+
+SOLVERS = ("cholesky", "svd", "sparse_cg", "active_set")
+
+
+class Solution(NamedTuple):
+    """W (t, d) and b (t,), float64, and what has found them."""
+
+    coef: Array
+    intercept: Array
+    solver: str
+
+
+def _dense_ridge(
+    rows: _Rows, alpha: Array, fit_intercept: bool, way: str
+) -> tuple[Array, Array, str]:
+    """Return W^T (d, t), the means, and what has found it."""
+    (n, d), dtype = rows.x.shape, rows.x.dtype
+    if way == "positive":
+        return *_nonnegative(rows, alpha, fit_intercept), "active_set"
+    coef = None
+    if way == "auto" and d <= n and dtype == np.float32:
+        coef, means = _tall(rows, alpha, fit_intercept, max(_FLOAT32_PIVOT, d * math.sqrt(_EPS)))
+    if way == "auto" and coef is None and d <= n:
+        coef, means = _tall(rows.wide(), alpha, fit_intercept, d * math.sqrt(_EPS))
+    if coef is not None:
+        return coef, means, "cholesky"
+    u, v, means = _centred(rows, fit_intercept)
+    if way == "auto" and d > n and alpha.all():
+        coef = _dual(u, v, alpha)
+        if coef is not None:
+            return coef, means, "cholesky"
+    return _by_singular_values(u, v, alpha, float(np.finfo(dtype).eps)), means, "svd"
+
+
+def _sparse_ridge(rows: _Rows, alpha: Array, fit_intercept: bool, way: str) -> Solution:
+    x, y = rows.x.astype(np.float64), rows.y.astype(np.float64)
+    w = None if rows.w is None else rows.w.astype(np.float64)
+    if way == "positive":
+        s, t, x_mean, y_mean = _sparse_linear.sums(x, y, w, fit_intercept)
+        eye = np.eye(len(s))
+        coef = np.stack([least_nonnegative(s + a * eye, b) for a, b in zip(alpha, t.T)])
+        return Solution(coef, y_mean - coef @ x_mean, "active_set")
+    coef, intercept = np.empty((y.shape[1], x.shape[1])), np.empty(y.shape[1])
+    for penalty in np.unique(alpha):
+        of = alpha == penalty
+        coef[of], intercept[of], solver = _sparse_linear.ridge(
+            x, np.ascontiguousarray(y[:, of]), w, float(penalty), fit_intercept
+        )
+    return Solution(coef, intercept, solver)
 
 
 def ridge(
-    x: Array | Csr, y: Array, w: Array | None, alpha: float, fit_intercept: bool
-) -> tuple[Array, Array]:
-    """Return W (t, d) and b (t,), float64, the solution of least norm where there are many.
+    x: Array | Csr,
+    y: Array,
+    w: Array | None,
+    alpha: Array,
+    fit_intercept: bool,
+    way: str = "auto",
+) -> Solution:
+    """Return the solution, that of least norm where there are many.
 
-    x (n, d), y (n, t) and the weights w (n,) have one dtype.
+    x (n, d), y (n, t) and the weights w (n,) have one dtype; alpha is (t,). `way` is "auto", "svd"
+    (of dense rows), or "positive" for W >= 0.
     """
+    rows = _Rows(x, y, w)
     if isinstance(x, Csr):
-        w = None if w is None else w.astype(np.float64)
-        y = y.astype(np.float64)
-        return _sparse_linear.ridge(x.astype(np.float64), y, w, alpha, fit_intercept)
-    (n, d), rows, coef = x.shape, _Rows(x, y, w), None
-    if d <= n and x.dtype == np.float32:
-        coef, means = _tall(rows, alpha, fit_intercept, max(_FLOAT32_PIVOT, d * math.sqrt(_EPS)))
-    if coef is None and d <= n:
-        coef, means = _tall(rows.wide(), alpha, fit_intercept, d * math.sqrt(_EPS))
-    if coef is None:
-        u, v, means = _centred(rows, fit_intercept)
-        coef = _dual(u, v, alpha) if d > n and alpha else None
-        if coef is None:
-            coef = _by_singular_values(u, v, alpha, float(np.finfo(x.dtype).eps))
-    coef = np.ascontiguousarray(coef.T)
+        return _sparse_ridge(rows, alpha, fit_intercept, way)
+    coef, means, solver = _dense_ridge(rows, alpha, fit_intercept, way)
+    coef, d = np.ascontiguousarray(coef.T), x.shape[1]
     if not fit_intercept:
-        return coef, np.zeros(len(coef))
-    return coef, np.array([m - _backend.dot(a, means[:d].copy()) for a, m in zip(coef, means[d:])])
+        return Solution(coef, np.zeros(len(coef)), solver)
+    shares = [_backend.dot(a, means[:d].copy()) for a in coef]
+    return Solution(coef, means[d:] - shares, solver)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,6 +12,7 @@ from . import _estimator
 from ._check_network import number
 from ._fields import F64, Floats, Integers, Kind, Labels, Maybe, Optional, Record, Text
 from ._inference import ConfidenceIntervals, Inference, StandardErrors
+from ._limited import limited
 from ._sparse import Csr
 from .runtime import backend_module as _backend
 
@@ -20,14 +22,23 @@ Array = NDArray[Any]
 _SIGNS = {np.dtype(t): np.array([[-1.0, 1.0]], t) for t in (np.float32, np.float64)}
 
 
+def dense(coef: Any) -> Array:
+    """Return coefficients as an array, of a sparse matrix too."""
+    return coef if isinstance(coef, np.ndarray) else np.asarray(coef.toarray())
+
+
 def affine(x: Array | Csr, coef: Array, intercept: Array) -> Array:
     """Return x coef^T + intercept, of the wider dtype of x and coef (c, d); x must be finite."""
-    dtype = np.result_type(x, coef)
-    w, b = coef.T.astype(dtype, copy=False), intercept.astype(dtype, copy=False)
-    if isinstance(x, Csr):
-        z = _backend.sparse_forward(x.astype(dtype), w, b)
+    if x.dtype == coef.dtype == intercept.dtype:
+        w, b = coef.T, intercept
     else:
-        z = _backend.dense_forward(x.astype(dtype, copy=False), w, b)
+        dtype = np.result_type(x.dtype, coef.dtype)
+        w, b = coef.T.astype(dtype, copy=False), intercept.astype(dtype, copy=False)
+        x = x.astype(dtype)
+    if isinstance(x, Csr):
+        z = _backend.sparse_forward(x, w, b)
+    else:
+        z = _backend.dense_forward(x, w, b)
     if not _backend.all_finite(z):
         _estimator.require_numbers(x)
     return z
@@ -47,10 +58,12 @@ class LinearPrediction(_estimator.ClassifierMixin, _estimator.Estimator):
     classes_: Array
     coef_: Array
     intercept_: Array
+    num_threads: int | None
 
     def _logits(self, X: ArrayLike) -> Array:
-        return affine(self._rows(X, sparse=True), self.coef_, self.intercept_)
+        return affine(self._rows(X, sparse=True), dense(self.coef_), self.intercept_)
 
+    @limited
     def decision_function(self, X: ArrayLike) -> Array:
         """Return the log-odds ``x w + b`` (n,) of the second class, or the logits (n, c).
 
@@ -77,6 +90,7 @@ class LinearPrediction(_estimator.ClassifierMixin, _estimator.Estimator):
         z = self._logits(X)
         return z[:, 0] if z.shape[1] == 1 else z
 
+    @limited
     def predict(self, X: ArrayLike) -> Array:
         """Return the most probable class of each row.
 
@@ -101,9 +115,9 @@ class LinearPrediction(_estimator.ClassifierMixin, _estimator.Estimator):
         """
         z = self._logits(X)
         two = len(self.classes_) == 2
-        best = (z[:, 0] > 0).astype(np.intp) if two else z.argmax(axis=1)
-        return self.classes_[best]
+        return self.classes_.take(z[:, 0] > 0 if two else z.argmax(axis=1))
 
+    @limited
     def predict_proba(self, X: ArrayLike) -> Array:
         """Return the probability of each class.
 
@@ -134,6 +148,7 @@ class LinearPrediction(_estimator.ClassifierMixin, _estimator.Estimator):
         pair = _backend.dense_forward(z, _SIGNS[z.dtype])  # exact; np.hstack takes 3 us for one row
         return _backend.sigmoid(pair, out=pair)
 
+    @limited
     def predict_log_proba(self, X: ArrayLike) -> Array:
         """Return the logarithm of the probability of each class.
 
@@ -163,7 +178,9 @@ class LinearPrediction(_estimator.ClassifierMixin, _estimator.Estimator):
         """
         z = self._logits(X)
         if len(self.classes_) == 2:
-            z = np.hstack([np.zeros_like(z), z])
+            pair = np.zeros((len(z), 2), z.dtype)
+            pair[:, 1:] = z
+            z = pair
         return _backend.log_softmax(z, out=z)
 
 
@@ -186,6 +203,63 @@ class LogisticPrediction(LinearPrediction):
         ),
     }
     _inference: Inference
+
+    def _saved(self) -> Mapping[str, Any]:
+        return {**self.__dict__, "coef_": dense(self.coef_)} if "coef_" in self.__dict__ else {}
+
+    def sparsify(self) -> Self:
+        """Keep `coef_` as a sparse matrix of SciPy, which must be installed.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ImportError
+            If SciPy is not installed.
+        ValueError
+            If the model is not fitted.
+
+        Notes
+        -----
+        It saves memory where most coefficients are 0; predictions make them dense each time.
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> model = fastnn.LogisticRegression().fit([[-1.0], [1.0]], [0, 1]).sparsify()
+        >>> model.coef_.shape, model.predict([[3.0]])
+        ((1, 1), array([1]))
+        """
+        self._require_fitted()
+        from scipy.sparse import csr_matrix  # type: ignore[import-untyped]
+
+        self.coef_ = csr_matrix(self.coef_)
+        return self
+
+    def densify(self) -> Self:
+        """Keep `coef_` as an array, as it is before `sparsify`.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If the model is not fitted.
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> model = fastnn.LogisticRegression().fit([[0.0], [0.0]], [0, 1]).sparsify()
+        >>> model.densify().coef_
+        array([[0.]])
+        """
+        self._require_fitted()
+        self.coef_ = dense(self.coef_)
+        return self
 
     def standard_errors(self) -> StandardErrors:
         """Return the standard errors of the coefficients, for a fit with ``C=inf``.
@@ -272,6 +346,6 @@ class LogisticPrediction(LinearPrediction):
         from statistics import NormalDist  # not needed to import the package
 
         z = -NormalDist().inv_cdf((1 - level) / 2)
-        pairs = zip((self.coef_, self.intercept_), errors)
+        pairs = zip((dense(self.coef_), self.intercept_), errors)
         ends = [np.stack([a - z * e, a + z * e], axis=-1) for a, e in pairs]
         return ConfidenceIntervals(*ends)

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._estimator import _known_to_peers
 from ._newton import Factor
+from ._peers import ConvergenceWarning, known_to_peers
 from ._sparse import Csr
 from .runtime import backend_module as _backend
 
@@ -190,52 +190,72 @@ def _conjugate_gradients(a: _Centred, y: Array, alpha: float, scale: Array) -> t
     return best, float(np.sqrt(_divided(best_gamma, first).max()))
 
 
-def _normal_equations(a: _Centred, y: Array, alpha: float) -> Array | None:
-    """Return the same by Cholesky; None where too many digits would be lost."""
-    d = len(a.mean)
+def _spread(a: _Centred) -> tuple[Array, Array]:
+    """Return a^T a (d, d), and the same before the means are taken off."""
     weights = a.root[:, 0] ** 2
     squares = gram(a.x, weights)
-    spread = squares - weights.sum() * a.mean * a.mean.T
+    return squares - weights.sum() * a.mean * a.mean.T, squares
+
+
+def _normal_equations(a: _Centred, y: Array, alpha: float) -> Array | None:
+    """Return the same by Cholesky; None where too many digits would be lost."""
+    spread, squares = _spread(a)
     cancelled = spread.diagonal() < _LEAST_PIVOT * squares.diagonal()
     if cancelled.any() or not _backend.all_finite(spread):
         return None
-    factor = Factor(spread + alpha * np.eye(d))
+    factor = Factor(spread + alpha * np.eye(len(a.mean)))
     if factor.pivot < _LEAST_PIVOT or factor.damping:
         return None
     return factor.solve(a.transposed_times(y))
 
 
+def _centre(
+    x: Csr, y: Array, w: Array | None, fit_intercept: bool
+) -> tuple[_Centred, Array, Array]:
+    """Return the matrix and the targets of the least-squares problem, and the targets' means."""
+    weights = np.ones(len(x)) if w is None else w
+    x_mean, y_mean = np.zeros(x.shape[1]), np.zeros(y.shape[1])
+    if fit_intercept:
+        total = weights.sum()
+        x_mean = product(x.transpose(), weights[:, np.newaxis])[:, 0] / total
+        y_mean = (weights @ y) / total
+    root = np.sqrt(weights)
+    return _Centred(x, root, x_mean), root[:, np.newaxis] * (y - y_mean), y_mean
+
+
+def sums(
+    x: Csr, y: Array, w: Array | None, fit_intercept: bool
+) -> tuple[Array, Array, Array, Array]:
+    """Return the sums of w x x^T (d, d) and w x y^T (d, t) about the means, and these."""
+    a, rhs, y_mean = _centre(x, y, w, fit_intercept)
+    return _spread(a)[0], a.transposed_times(rhs), a.mean[:, 0], y_mean
+
+
 def ridge(
     x: Csr, y: Array, w: Array | None, alpha: float, fit_intercept: bool
-) -> tuple[Array, Array]:
+) -> tuple[Array, Array, str]:
     """Return W (t, d) and b (t,), float64, the solution of least norm where there are many.
+
+    And "cholesky" or "sparse_cg", what has found it.
 
     x is float64, as are y (n, t) and the weights w (n,).
     """
     n, d = x.shape
-    weights = np.ones(n) if w is None else w
-    total = weights.sum()
-    means = np.zeros(d), np.zeros(y.shape[1])
-    if fit_intercept:
-        by_feature = product(x.transpose(), weights[:, np.newaxis])[:, 0]
-        means = by_feature / total, (weights @ y) / total
-    root = np.sqrt(weights)
-    a = _Centred(x, root, means[0])
-    rhs = root[:, np.newaxis] * (y - means[1])
+    a, rhs, y_mean = _centre(x, y, w, fit_intercept)
+    solver = "cholesky"
     coef = _normal_equations(a, rhs, alpha) if d <= min(n, _MOST_NORMAL) else None
     if coef is None:
         # Scaled unknowns converge faster, but only unscaled ones to the solution of least norm.
-        spread = total * mean_squares(x, w, means[0]) + alpha
+        solver, total = "sparse_cg", n if w is None else w.sum()
+        spread = total * mean_squares(x, w, a.mean[:, 0]) + alpha
         scale = 1 / np.sqrt(spread) if alpha > 0 else np.ones(d)
         coef, left = _conjugate_gradients(a, rhs, alpha, scale)
         if left > _GOOD_ENOUGH:
-            from .linear import ConvergenceWarning  # which rests on this module
-
             warnings.warn(
                 f"conjugate gradients have not converged, the gradient is still {left:.1g} of what "
                 "it was at first; scale the features of X, or raise alpha",
-                _known_to_peers(ConvergenceWarning),
-                stacklevel=4,
+                known_to_peers(ConvergenceWarning),
+                stacklevel=6,
             )
     coef = np.ascontiguousarray(coef.T)
-    return coef, means[1] - coef @ means[0] if fit_intercept else np.zeros(len(coef))
+    return coef, y_mean - coef @ a.mean[:, 0], solver

@@ -295,10 +295,6 @@ class LinearDiscriminantAnalysis(TransformOutput, LinearPrediction):
             x = x - self.xbar_
         return self._delivered(_backend.dense_forward(x, w.astype(dtype, copy=False)), X)
 
-    @limited
-    def _logits(self, X: ArrayLike) -> Array:
-        return super()._logits(X)
-
     def _n_columns(self) -> int:
         self._require_fitted()
         if not hasattr(self, "scalings_"):

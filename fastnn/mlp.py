@@ -12,9 +12,9 @@ from . import _estimator, _least_squares
 from ._check import one_of
 from ._check_network import number
 from ._fields import Flag, Kind, Labels
+from ._linear_settings import class_factors
 from ._mlp_training import Data, Progress
 from ._perceptron import Perceptron, only_stochastic
-from .linear import _class_factors
 
 __all__ = ["MLPClassifier", "MLPRegressor", "Progress"]
 
@@ -424,7 +424,7 @@ class MLPClassifier(_estimator.ClassifierMixin, Perceptron):
                 "class_weight='balanced' needs all rows, which partial_fit has not: pass a dict"
             )
         mass = np.bincount(y, weights, len(self.classes_))
-        factors = _class_factors(self.class_weight, self.classes_, mass)
+        factors = class_factors(self.class_weight, self.classes_, mass)
         assert factors is not None
         rows = factors[y] if weights is None else factors[y] * weights
         return _estimator.weights(rows, len(y), np.float64 if weights is None else weights.dtype)

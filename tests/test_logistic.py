@@ -232,8 +232,8 @@ def test_constant_features_change_nothing(solver, C, c, rng):
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_equal_features_share_a_coefficient(solver, c, rng):
     x, labels = oracle.data(200, 3, c, rng)
-    model = LogisticRegression(np.inf, solver=solver, tol=1e-8).fit(x[:, [0, 1, 2, 0]], labels)
-    plain = LogisticRegression(np.inf, solver=solver, tol=1e-8).fit(x, labels)
+    model = LogisticRegression(C=np.inf, solver=solver, tol=1e-8).fit(x[:, [0, 1, 2, 0]], labels)
+    plain = LogisticRegression(C=np.inf, solver=solver, tol=1e-8).fit(x, labels)
     joint = model.coef_[:, :3] + model.coef_[:, 3:] * [1, 0, 0]
     objective = oracle.Objective(x, labels, c, C=np.inf)
     theta = np.column_stack([joint, model.intercept_])
@@ -249,7 +249,7 @@ def test_equal_features_share_a_coefficient(solver, c, rng):
 def test_a_network_without_hidden_layer_has_the_same_coefficients(c, rng):
     x, labels = oracle.data(200, 4, c, rng)
     C = 0.5
-    model = LogisticRegression(C, tol=TOL).fit(x, labels)
+    model = LogisticRegression(C=C, tol=TOL).fit(x, labels)
     outputs = {"softmax": c} if c > 2 else {"sigmoid": 1}
     objective = oracle.Objective(x, labels, c, C=C)
     for output, m in outputs.items():
@@ -266,7 +266,7 @@ def test_a_network_without_hidden_layer_has_the_same_coefficients(c, rng):
 def test_two_classes_are_half_of_softmax(rng):
     """sigmoid(z) = softmax(0, z): without a penalty both forms have the same solution."""
     x, labels = oracle.data(200, 4, 2, rng)
-    model = LogisticRegression(np.inf, tol=TOL).fit(x, labels)
+    model = LogisticRegression(C=np.inf, tol=TOL).fit(x, labels)
     net = Network((4, 2), dtype="float64", rng=0)
     net.train(x, labels, epochs=1000, solver="lbfgs", tol=1e-9)
     difference = net.weights[0][:, 1] - net.weights[0][:, 0]
@@ -291,12 +291,12 @@ def test_digits():
 def test_separable_classes_are_told(solver, tol, c, dtype, rng):
     x = rng.normal(size=(90, 3)).astype(dtype)
     labels = np.digitize(x[:, 0], np.linspace(-0.7, 0.7, c - 1))
-    model = LogisticRegression(np.inf, solver=solver, tol=tol)
+    model = LogisticRegression(C=np.inf, solver=solver, tol=tol)
     with pytest.warns(ConvergenceWarning, match="separable: no finite maximum-likelihood"):
         model.fit(x, labels)
     assert np.isfinite(model.coef_).all() and np.isfinite(model.intercept_).all()
     assert model.score(x, labels) == 1
-    LogisticRegression(1e3, solver=solver, max_iter=1000).fit(x, labels)
+    LogisticRegression(C=1e3, solver=solver, max_iter=1000).fit(x, labels)
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
@@ -305,7 +305,7 @@ def test_classes_that_are_separable_in_part_are_told(solver, rng):
     x = np.column_stack([rng.normal(size=200), level])
     labels = np.where(level, 1, x[:, 0] + rng.logistic(size=200) > 0)
     with pytest.warns(ConvergenceWarning, match="separable along some direction"):
-        LogisticRegression(np.inf, solver=solver).fit(x, labels)
+        LogisticRegression(C=np.inf, solver=solver).fit(x, labels)
 
 
 def test_rows_without_weight_do_not_count_as_wrong(rng):
@@ -314,7 +314,7 @@ def test_rows_without_weight_do_not_count_as_wrong(rng):
     labels[:5] = 1 - labels[:5]
     weight = np.where(np.arange(60) < 5, 0.0, 1.0)
     with pytest.warns(ConvergenceWarning, match="separable"):
-        LogisticRegression(np.inf).fit(x, labels, sample_weight=weight)
+        LogisticRegression(C=np.inf).fit(x, labels, sample_weight=weight)
 
 
 @pytest.mark.parametrize("solver", SOLVERS)

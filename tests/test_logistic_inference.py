@@ -46,7 +46,7 @@ def test_they_are_those_of_the_inverse_information(c, fit_intercept, weighted, s
     x, labels = oracle.data(300, 3, c, rng)
     w = rng.uniform(0.5, 3, 300) if weighted else None
     options = {"fit_intercept": fit_intercept, "solver": solver, "tol": 1e-11}
-    model = LogisticRegression(np.inf, **options).fit(x, labels, sample_weight=w)
+    model = LogisticRegression(C=np.inf, **options).fit(x, labels, sample_weight=w)
     objective = oracle.Objective(x, labels, c, C=np.inf, w=w, fit_intercept=fit_intercept)
     theta = oracle.parameters(model)
     near, rounding = exact_errors(objective, theta, 1e-5)
@@ -66,7 +66,7 @@ def test_they_are_those_of_the_inverse_information(c, fit_intercept, weighted, s
 def test_the_oracle_sees_the_sum_to_zero(rng):
     """The reference-class parametrisation has other errors: it is not tested for nothing."""
     x, labels = oracle.data(300, 3, 3, rng)
-    model = LogisticRegression(np.inf, tol=1e-11).fit(x, labels)
+    model = LogisticRegression(C=np.inf, tol=1e-11).fit(x, labels)
     objective = oracle.Objective(x, labels, 3, C=np.inf)
     h = 300 * objective.hessian(oracle.parameters(model))
     reference = np.sqrt(np.diag(np.linalg.inv(h[:8, :8]))).reshape(2, 4)
@@ -79,7 +79,7 @@ def test_a_known_case():
     x = np.repeat([[0.0], [0.0], [1.0], [1.0]], counts.ravel(), axis=0)
     labels = np.repeat([0, 1, 0, 1], counts.ravel())
     for rows, y, w in [(x, labels, None), ([[0], [0], [1], [1]], [0, 1, 0, 1], counts.ravel())]:
-        model = LogisticRegression(np.inf, tol=1e-12).fit(rows, y, sample_weight=w)
+        model = LogisticRegression(C=np.inf, tol=1e-12).fit(rows, y, sample_weight=w)
         log_ratio = np.log(30 * 45 / (10 * 15))
         error = np.sqrt((1 / counts).sum())
         # Four rows' worth of rounding, twice, through a Hessian of condition below 100.
@@ -93,9 +93,9 @@ def test_a_known_case():
 
 def test_offsets_and_scales_are_followed(rng):
     x, labels = oracle.data(300, 3, 3, rng)
-    plain = LogisticRegression(np.inf, tol=1e-11).fit(x, labels)
+    plain = LogisticRegression(C=np.inf, tol=1e-11).fit(x, labels)
     shift, scale = np.array([1e4, 0, -1e3]), np.array([1, 10, 0.1])
-    model = LogisticRegression(np.inf, tol=1e-11).fit(x * scale + shift, labels)
+    model = LogisticRegression(C=np.inf, tol=1e-11).fit(x * scale + shift, labels)
     errors, moved = plain.standard_errors(), model.standard_errors()
     objective = oracle.Objective(x, labels, 3, C=np.inf)
     theta = oracle.parameters(plain)
@@ -117,7 +117,7 @@ def test_confidence_intervals_cover(rng):
     for _ in range(200):
         x = rng.normal(size=(400, 2))
         labels = x @ true + rng.logistic(size=400) > 0
-        model = LogisticRegression(np.inf, tol=1e-8).fit(x, labels)
+        model = LogisticRegression(C=np.inf, tol=1e-8).fit(x, labels)
         ends = model.confidence_intervals(0.9).coef
         assert ends.shape == (1, 2, 2)
         missed += (true < ends[0, :, 0]) | (true > ends[0, :, 1])
@@ -135,7 +135,7 @@ def test_there_are_none_without_a_good_fit(rng):
     x, labels = oracle.data(100, 3, 2, rng)
     refused(LogisticRegression(), "not fitted yet")
     refused(LogisticRegression(C=1e9).fit(x, labels), "penalty, C=1000000000.0, and not C=inf")
-    model = LogisticRegression(np.inf)
+    model = LogisticRegression(C=np.inf)
     refused(model.fit(x[:, [0, 1, 0]], labels), "collinear")
     refused(model.fit(np.column_stack([x, np.ones(100)]), labels), "collinear")
     with pytest.warns(ConvergenceWarning):
@@ -156,7 +156,7 @@ def test_there_are_none_without_a_good_fit(rng):
 def test_there_are_none_for_too_many_parameters(rng, monkeypatch):
     x, labels = oracle.data(100, 3, 2, rng)
     monkeypatch.setattr("fastnn._inference._MOST_PARAMETERS", 3)
-    refused(LogisticRegression(np.inf).fit(x, labels), "4 parameters, more than 3")
+    refused(LogisticRegression(C=np.inf).fit(x, labels), "4 parameters, more than 3")
 
 
 def test_there_are_none_for_a_model_made_from_another(rng):
@@ -171,7 +171,7 @@ def test_there_are_none_for_a_model_made_from_another(rng):
     [(0, ValueError), (1, ValueError), (-0.5, ValueError), (np.nan, ValueError), ("x", TypeError)],
 )
 def test_bad_levels(level, error, rng):
-    model = LogisticRegression(np.inf).fit(*oracle.data(100, 3, 2, rng))
+    model = LogisticRegression(C=np.inf).fit(*oracle.data(100, 3, 2, rng))
     with pytest.raises(error, match="level"):
         model.confidence_intervals(level)
     assert model.confidence_intervals(np.nextafter(1, 0)).coef.shape == (1, 3, 2)

@@ -336,7 +336,7 @@ def test_copies_answer_the_same(duplicate):
     twin = duplicate(pickle.dumps(model)) if duplicate is pickle.loads else duplicate(model)
     assert repr(twin) == repr(model) == "Ridge(alpha=3.0, fit_intercept=False)"
     assert np.array_equal(twin.predict(X), model.predict(X))
-    assert twin.get_params() == {"alpha": 3.0, "fit_intercept": False}
+    assert twin.get_params() == {**Ridge().get_params(), "alpha": 3.0, "fit_intercept": False}
 
 
 def test_clones_are_not_fitted():

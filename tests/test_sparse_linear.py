@@ -212,7 +212,8 @@ def test_conjugate_gradients_agree_with_the_normal_equations(rng, monkeypatch):
         monkeypatch.setattr(_sparse_linear, "_MOST_NORMAL", 0)
         steps = _sparse_linear.ridge(rows, y, None, alpha, True)
         monkeypatch.undo()
-        for a, b in zip(direct, steps):
+        assert direct[2] == "cholesky" and steps[2] == "sparse_cg"
+        for a, b in zip(direct[:2], steps[:2]):
             np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-8)
 
 

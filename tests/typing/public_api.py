@@ -1,5 +1,6 @@
 """Every public name, method and parameter, used once: `mypy --strict` checks it, a test runs it."""
 
+import importlib.util
 import tempfile
 from pathlib import Path
 from typing import Any, assert_type
@@ -190,17 +191,30 @@ def use_naive_bayes() -> None:
 
 def use_logistic_regression() -> None:
     model = fastnn.LogisticRegression(
-        float("inf"),
-        fit_intercept=True,
-        class_weight={0: 1.0, 1: 2.0},
-        solver="auto",
+        penalty="deprecated",
+        C=float("inf"),
+        l1_ratio=0.0,
+        dual=False,
         tol=1e-6,
+        fit_intercept=True,
+        intercept_scaling=1,
+        class_weight={0: 1.0, 1: 2.0},
+        random_state=0,
+        solver="auto",
         max_iter=100,
+        verbose=0,
         warm_start=False,
+        n_jobs=None,
+        num_threads=1,
     )
     labels = np.where(T + RNG.normal(size=40) > 0, "yes", "no")
     model.set_params(class_weight="balanced")
     assert_type(model.fit(X, labels, sample_weight=W), fastnn.LogisticRegression)
+    model.fit(X, labels, coef_init=model.coef_, intercept_init=model.intercept_)
+    assert_type(model.densify(), fastnn.LogisticRegression)
+    if importlib.util.find_spec("scipy") is not None:
+        assert_type(model.sparsify(), fastnn.LogisticRegression)
+        model.densify()
     assert_type(model.predict(X), Array)
     assert_type(model.predict_proba(X), Array)
     assert_type(model.predict_log_proba(X), Array)
@@ -215,11 +229,23 @@ def use_logistic_regression() -> None:
 
 
 def use_ridge() -> None:
-    model = fastnn.Ridge(1.0, fit_intercept=True)
+    model = fastnn.Ridge(
+        1.0,
+        fit_intercept=True,
+        copy_X=True,
+        max_iter=None,
+        tol=1e-4,
+        solver="auto",
+        positive=True,
+        random_state=0,
+        num_threads=1,
+    )
     assert_type(model.fit(X, T, sample_weight=W), fastnn.Ridge)
     assert_type(model.predict(X), Array)
     assert_type(model.score(X, T, sample_weight=W), float)
     assert_type(model.coef_, Array)
+    assert_type(model.solver_, str)
+    assert_type(fastnn.Ridge([1.0, 2.0]).fit(X, np.stack([T, T], axis=1)), fastnn.Ridge)
 
 
 def watch(progress: fastnn.Progress) -> bool:
@@ -336,6 +362,8 @@ def use_routing() -> None:
         ridge = fastnn.Ridge().set_fit_request(sample_weight=True)
         assert_type(ridge, fastnn.Ridge)
         assert_type(ridge.set_score_request(sample_weight="weight"), fastnn.Ridge)
+        classifier = fastnn.LogisticRegression()
+        classifier.set_fit_request(coef_init=False, intercept_init=False)
         ridge.get_metadata_routing()
         model = fastnn.GaussianClassifier()
         model = model.set_partial_fit_request(classes=True, sample_weight=False)
