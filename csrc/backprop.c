@@ -59,7 +59,10 @@ static bool lay_out(fnn_scratch *s, bool whole, char *cursor, size_t *bytes)
         const fnn_layer *at = &net->layer[l];
         fnn_layer_scratch unused, *ls = cursor ? &s->layer[l] : &unused;
         const ptrdiff_t row = fnn_panels_row(kn, at->m);
+        const bool drops = s->dropout.rate && s->dropout.rate[l] > 0;
         PART(ls->a, dt, rows, at->ld);
+        PART(ls->mask, dt, drops ? rows : 0, at->ld);
+        PART(ls->dropped, dt, drops ? rows : 0, at->ld);
         PART(ls->delta, dt, rows, at->ld);
         PART(ls->delta_panels, dt, rows, row);
         PART(ls->w_t, dt, l ? at->m : 0, l ? fnn_panels_row(kn, at->k) : 0);
@@ -67,6 +70,7 @@ static bool lay_out(fnn_scratch *s, bool whole, char *cursor, size_t *bytes)
         PART(ls->db, dt, 1, at->ld);
         if (cursor) {
             ls->dw = whole ? ls->dw : NULL;
+            ls->mask = drops ? ls->mask : NULL;
             ls->chunk_rows = chunk_rows(kn, dt, at->k);
             /* What is past the columns stays zero. */
             memset(ls->delta, 0, (size_t)(rows * at->ld) * fnn_sizeof(dt));
@@ -96,9 +100,10 @@ static ptrdiff_t most_stored(const fnn_samples *from, ptrdiff_t batch, ptrdiff_t
 }
 
 bool fnn_scratch_take(fnn_network *net, const fnn_kernels *kn, const void *panels, ptrdiff_t rows,
-                      bool whole, const fnn_samples *from, ptrdiff_t batch, fnn_scratch *s)
+                      bool whole, fnn_dropout dropout, const fnn_samples *from, ptrdiff_t batch,
+                      fnn_scratch *s)
 {
-    *s = (fnn_scratch){ .net = net, .kn = kn, .panels = panels, .rows = rows,
+    *s = (fnn_scratch){ .net = net, .kn = kn, .panels = panels, .rows = rows, .dropout = dropout,
                         .x_ld = fnn_leading(net->dt, net->inputs),
                         .parts = fnn_parts(3 * net->flops * (double)rows),
                         .sparse = from->csr != NULL, .stored = most_stored(from, batch, rows) };
@@ -154,6 +159,8 @@ typedef struct {
     const fnn_scratch *s;
     const fnn_samples *from;
     ptrdiff_t begin, rows; /* of the samples */
+    ptrdiff_t row;         /* of the batch, at which it begins */
+    uint64_t key;          /* of what is dropped in this step */
     ptrdiff_t next_rows;   /* of the next block, whose places are in s->next_rows */
     fnn_in x;              /* in place, or gathered */
     fnn_loss_rows loss;
@@ -208,12 +215,53 @@ static void first_layer(const block *b, ptrdiff_t i, ptrdiff_t n, ptrdiff_t j, p
                     net->layers > 1 ? net->layer[0].act : FNN_IDENTITY, y, j, s->panels);
 }
 
+/* What the layer after l takes as its input. */
+static fnn_out input_at(const fnn_scratch *s, ptrdiff_t l, ptrdiff_t i, ptrdiff_t n)
+{
+    return rows_at(s, s->layer[l].mask ? s->layer[l].dropped : s->layer[l].a, l, i, n);
+}
+
+/* y = x * mask for columns j .. end - 1 of n rows from i on: the kernel's e^z has itself for derivative. */
+static void mask_rows(const block *b, ptrdiff_t l, ptrdiff_t i, ptrdiff_t n, ptrdiff_t j,
+                      ptrdiff_t end, void *x, void *y)
+{
+    const fnn_scratch *s = b->s;
+    const ptrdiff_t ld = s->net->layer[l].ld, at = i * ld + j;
+    s->kn->delta(FNN_EXP, n, end - j, fnn_at(s->net->dt, s->layer[l].mask, at), ld,
+                 fnn_at(s->net->dt, x, at), ld, fnn_at_out(s->net->dt, y, at), ld);
+}
+
+/* forward: dropped_l = a_l * mask_l */
+static void drop(const block *b, ptrdiff_t l, ptrdiff_t i, ptrdiff_t n, ptrdiff_t j, ptrdiff_t end)
+{
+    const fnn_scratch *s = b->s;
+    const fnn_layer_scratch *ls = &s->layer[l];
+    const ptrdiff_t ld = s->net->layer[l].ld;
+    if (!ls->mask || j >= end)
+        return;
+    const double rate = s->dropout.rate[l];
+    s->kn->dropout_mask(&(fnn_mask){
+        .key = fnn_mix(b->key + (uint64_t)l), .row = b->row + i, .col = j, .n = n, .m = end - j,
+        .least = (uint32_t)(rate * 0x1p32), .scale = 1 / (1 - rate),
+        .mask = fnn_at_out(s->net->dt, ls->mask, i * ld + j), .mask_rs = ld });
+    mask_rows(b, l, i, n, j, end, ls->a, ls->dropped);
+}
+
+/* backward: delta_l *= mask_l */
+static void drop_delta(const block *b, ptrdiff_t l, ptrdiff_t i, ptrdiff_t n, ptrdiff_t j,
+                       ptrdiff_t end)
+{
+    const fnn_layer_scratch *ls = &b->s->layer[l];
+    if (ls->mask && j < end)
+        mask_rows(b, l, i, n, j, end, ls->delta, ls->delta);
+}
+
 /* The products: z_l or a_l from a_{l-1}, and delta_{l-1} from delta_l, for n rows from i on. */
 static fnn_product forward_product(const block *b, ptrdiff_t l, ptrdiff_t i, ptrdiff_t n)
 {
     const fnn_scratch *s = b->s;
     const fnn_network *net = s->net;
-    const fnn_in x = l ? fnn_as_in(rows_at(s, s->layer[l - 1].a, l - 1, i, n))
+    const fnn_in x = l ? fnn_as_in(input_at(s, l - 1, i, n))
                        : fnn_slice(net->dt, b->x, i, n);
     return fnn_layer_product(net, s->kn, l, l < net->layers - 1 ? net->layer[l].act : FNN_IDENTITY, x,
                              rows_at(s, s->layer[l].a, l, i, n), s->panels);
@@ -223,12 +271,14 @@ static fnn_product forward_product(const block *b, ptrdiff_t l, ptrdiff_t i, ptr
 static void forward_rows(const block *b, ptrdiff_t l, ptrdiff_t i, ptrdiff_t n)
 {
     const fnn_scratch *s = b->s;
+    const ptrdiff_t m = s->net->layer[l].m;
     if (l == 0 && b->from->csr) {
-        first_layer(b, i, n, 0, s->net->layer[0].m);
-        return;
+        first_layer(b, i, n, 0, m);
+    } else {
+        const fnn_product product = forward_product(b, l, i, n);
+        fnn_multiply(s->kn, s->net->dt, &product);
     }
-    const fnn_product product = forward_product(b, l, i, n);
-    fnn_multiply(s->kn, s->net->dt, &product);
+    drop(b, l, i, n, 0, m);
 }
 
 static fnn_product backward_product(const block *b, ptrdiff_t l, ptrdiff_t i, ptrdiff_t n)
@@ -293,6 +343,7 @@ static void rows_part(void *b_, int part, int parts)
         if (l > 0) {
             const fnn_product product = backward_product(b, l, i, n);
             fnn_multiply(s->kn, s->net->dt, &product);
+            drop_delta(b, l - 1, i, n, 0, s->net->layer[l - 1].m);
         }
     }
 }
@@ -327,16 +378,18 @@ static void gather_part(void *b_, int part, int parts)
 static void forward_part(void *job_, int part, int parts)
 {
     const layer_job *job = job_;
-    if (job->l == 0 && job->b->from->csr) {
-        const ptrdiff_t m = job->b->s->net->layer[0].m;
-        const ptrdiff_t j = first_column(job->b, m, part, parts);
-        const ptrdiff_t end = first_column(job->b, m, part + 1, parts);
-        if (j < end)
-            first_layer(job->b, 0, job->b->rows, j, end);
+    const block *b = job->b;
+    const ptrdiff_t m = b->s->net->layer[job->l].m;
+    const ptrdiff_t j = first_column(b, m, part, parts), end = first_column(b, m, part + 1, parts);
+    if (j >= end)
         return;
+    if (job->l == 0 && b->from->csr) {
+        first_layer(b, 0, b->rows, j, end);
+    } else {
+        const fnn_product product = forward_product(b, job->l, 0, b->rows);
+        multiply_columns(b, &product, part, parts);
     }
-    const fnn_product product = forward_product(job->b, job->l, 0, job->b->rows);
-    multiply_columns(job->b, &product, part, parts);
+    drop(b, job->l, 0, b->rows, j, end);
 }
 
 static void loss_part(void *b_, int part, int parts)
@@ -350,13 +403,14 @@ static void backward_part(void *job_, int part, int parts)
 {
     const layer_job *job = job_;
     const block *b = job->b;
-    const ptrdiff_t m = b->s->net->layer[job->l].m, width = panel_width(b->s->kn);
-    const ptrdiff_t panels = (m + width - 1) / width;
-    pack_delta(b, job->l, 0, b->rows, fnn_share(panels, part, parts) * width,
-               fnn_min(m, fnn_share(panels, part + 1, parts) * width));
+    const fnn_layer *at = &b->s->net->layer[job->l];
+    pack_delta(b, job->l, 0, b->rows, first_column(b, at->m, part, parts),
+               first_column(b, at->m, part + 1, parts));
     if (job->l > 0) {
         const fnn_product product = backward_product(b, job->l, 0, b->rows);
         multiply_columns(b, &product, part, parts);
+        drop_delta(b, job->l - 1, 0, b->rows, first_column(b, at->k, part, parts),
+                   first_column(b, at->k, part + 1, parts));
     }
 }
 
@@ -452,7 +506,7 @@ static void chunk_gradient(const block *b, ptrdiff_t l, ptrdiff_t i, ptrdiff_t r
     const fnn_layer *at = &net->layer[l];
     const fnn_layer_scratch *ls = &s->layer[l];
     const ptrdiff_t width = panel_width(s->kn), cols = fnn_min(width, at->m - j);
-    const fnn_in a = l ? fnn_as_in(rows_at(s, s->layer[l - 1].a, l - 1, 0, b->rows)) : b->x;
+    const fnn_in a = l ? fnn_as_in(input_at(s, l - 1, 0, b->rows)) : b->x;
     const ptrdiff_t offset = j * at->k + i * width;
     int vectors = 1; /* of the panel; the others stay zero */
     while (vectors * s->kn->lanes < cols)
@@ -604,6 +658,8 @@ fnn_status fnn_batch(const fnn_scratch *s, const fnn_samples *from, ptrdiff_t be
         if (stop_wanted(interrupt))
             return FNN_ESTOPPED;
         block b = new_block(s, from, i, fnn_min(s->rows, end - i), weight);
+        b.row = i - begin;
+        b.key = stepper ? fnn_mix(fnn_mix(s->dropout.seed) + (uint64_t)stepper->opt.steps) : 0;
         /* Half of the work counts: what one thread has written, the others have to fetch. */
         const double flops = flops_of(&b) / 2;
         const int parts = (int)fnn_min(s->parts, fnn_parts(2 * flops));

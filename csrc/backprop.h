@@ -21,9 +21,17 @@ typedef struct {
     void *state[2];
 } fnn_stepper;
 
+/* Which outputs of hidden layers are dropped; the others are divided by 1 - rate. */
+typedef struct {
+    double *rate; /* of each layer, the last one's 0; NULL: none */
+    uint64_t seed;
+} fnn_dropout;
+
 /* What a layer needs for its part of a gradient. */
 typedef struct {
     void *a;            /* (rows, ld): its output, for the rows of a block */
+    void *mask;         /* (rows, ld), or NULL where nothing is dropped: what its output is multiplied by */
+    void *dropped;      /* (rows, ld): the product */
     void *delta;        /* (rows, ld) */
     void *delta_panels; /* the same, as the factor of dw */
     void *w_t;          /* the transposed weights in panels; not of the first layer */
@@ -36,6 +44,7 @@ typedef struct {
     fnn_network *net;
     const fnn_kernels *kn;
     const void *panels; /* the weights; NULL: as the views show them */
+    fnn_dropout dropout;
     char *memory;
     ptrdiff_t rows, x_ld;
     int parts;                        /* the most that there is room for */
@@ -58,7 +67,8 @@ typedef struct {
  * are delivered, or gathered from several blocks. The blocks are those of batches of `batch` samples.
  * False if there is none. */
 bool fnn_scratch_take(fnn_network *net, const fnn_kernels *kn, const void *panels, ptrdiff_t rows,
-                      bool whole, const fnn_samples *from, ptrdiff_t batch, fnn_scratch *s);
+                      bool whole, fnn_dropout dropout, const fnn_samples *from, ptrdiff_t batch,
+                      fnn_scratch *s);
 
 /* The transposed weights from the weights; updates keep them. */
 void fnn_scratch_transpose(const fnn_scratch *s);

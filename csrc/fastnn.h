@@ -243,6 +243,13 @@ FNN_API fnn_status fnn_training_set_state(fnn_training *training, int which, con
  * that stands beside the sum of a data set's losses and not beside their mean. At first it is not. */
 FNN_API void fnn_training_divide_alpha(fnn_training *training, int divide);
 
+/* From now on drop outputs of hidden layers in training: of each hidden layer the share rates[l], in
+ * [0, 1), becomes 0, and the others are divided by 1 - rates[l]. Which ones follows from seed, the
+ * number of the step, the layer, and row and column in the minibatch alone. FNN_EVALUE if a rate is out
+ * of range. */
+FNN_API fnn_status fnn_training_set_dropout(fnn_training *training, const double *rates,
+                                            uint64_t seed);
+
 /* Keep a copy of the parameters as they are now; put the last one back. */
 FNN_API fnn_status fnn_training_keep(fnn_training *training);
 FNN_API void fnn_training_restore(fnn_training *training);

@@ -180,6 +180,27 @@ typedef struct {
     double *losses; /* NULL, or where each row's loss times its weight goes */
 } fnn_loss_rows;
 
+/* Which elements of a matrix are dropped: row `row` + i, column `col` + j of it to mask (n, m), which is
+ * 0 if the element's number is below `least`, of 2^32 possible ones, else scale. */
+typedef struct {
+    uint64_t key;
+    ptrdiff_t row, col, n, m;
+    uint32_t least;
+    double scale;
+    void *mask;
+    ptrdiff_t mask_rs;
+} fnn_mask;
+
+/* A bijection after which close numbers have nothing to do with each other: the one of SplitMix (G. Steele,
+ * D. Lea, C. Flood, 2014). */
+FNN_INLINE uint64_t fnn_mix(uint64_t x)
+{
+    x += 0x9e3779b97f4a7c15u;
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+    return x ^ x >> 31;
+}
+
 /* Squared distances of the rows in `panels` panels of x to c means (c, d), rows ld apart, into
  * squares (c, panels * W), rows squares_ld apart: sums over p of (((x - mean) - low) * scale)^2.
  * scale may be NULL, which is 1, and with a scale low may be NULL, which is 0. */

@@ -85,7 +85,7 @@ static fnn_status gradients(fnn_network *net, const fnn_csr *csr, fnn_in x, fnn_
         return status;
     fnn_scratch s;
     if (!fnn_scratch_take(net, kn, fnn_network_panels(net, kn), fnn_min(net->block_rows, x.rows),
-                          true, &all, x.rows, &s))
+                          true, (fnn_dropout){ 0 }, &all, x.rows, &s))
         return FNN_ENOMEM;
     fnn_scratch_transpose(&s);
     double parts[2];
@@ -125,6 +125,7 @@ struct fnn_training {
     fnn_stepper stepper;
     ptrdiff_t batch_size;
     bool divide_alpha;
+    fnn_dropout dropout;
     void *kept; /* NULL, or panels and biases, as the state has them */
 };
 
@@ -169,6 +170,7 @@ void fnn_training_free(fnn_training *t)
     if (!t)
         return;
     fnn_free(t->kept);
+    fnn_free(t->dropout.rate);
     fnn_free(t->stepper.state[0]);
     fnn_free(t->stepper.state[1]);
     fnn_free(t);
@@ -187,6 +189,22 @@ void fnn_training_resume(fnn_training *t, int64_t steps)
 }
 
 void fnn_training_divide_alpha(fnn_training *t, int divide) { t->divide_alpha = divide; }
+
+fnn_status fnn_training_set_dropout(fnn_training *t, const double *rates, uint64_t seed)
+{
+    const ptrdiff_t hidden = t->net->layers - 1;
+    for (ptrdiff_t l = 0; l < hidden; l++)
+        if (!(rates[l] >= 0 && rates[l] < 1))
+            return FNN_EVALUE;
+    if (!t->dropout.rate)
+        t->dropout.rate = fnn_alloc((size_t)(hidden + 1) * sizeof *rates);
+    if (!t->dropout.rate)
+        return FNN_ENOMEM;
+    for (ptrdiff_t l = 0; l < hidden; l++)
+        t->dropout.rate[l] = rates[l];
+    t->dropout.seed = seed;
+    return FNN_OK;
+}
 
 /* Whether there is state number `which`, and layer l's part of it has the shapes of w and b. */
 static fnn_status check_layer_state(fnn_training *t, int which, ptrdiff_t l, fnn_in w, fnn_in b)
@@ -347,7 +365,8 @@ static fnn_status epoch(fnn_training *t, const fnn_samples *from, fnn_poll ask, 
     const ptrdiff_t batch_size = fnn_min(t->batch_size, from->count);
     const ptrdiff_t rows = fnn_min(net->block_rows, batch_size);
     fnn_scratch s;
-    if (!fnn_scratch_take(net, kn, net->panels, rows, batch_size > rows, from, batch_size, &s))
+    if (!fnn_scratch_take(net, kn, net->panels, rows, batch_size > rows, t->dropout, from, batch_size,
+                          &s))
         return FNN_ENOMEM;
     fnn_network_change_panels(net, kn);
     fnn_scratch_transpose(&s);

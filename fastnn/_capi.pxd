@@ -1,5 +1,5 @@
 # The C interface, csrc/fastnn.h, where it is documented.
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 
 cdef extern from "fastnn.h" nogil:
     ctypedef enum fnn_dtype:
@@ -139,6 +139,8 @@ cdef extern from "fastnn.h" nogil:
     fnn_status fnn_training_set_state(fnn_training *training, int which, const fnn_in *w,
                                       const fnn_in *b)
     void fnn_training_divide_alpha(fnn_training *training, int divide)
+    fnn_status fnn_training_set_dropout(fnn_training *training, const double *rates,
+                                        uint64_t seed)
     fnn_status fnn_training_keep(fnn_training *training)
     void fnn_training_restore(fnn_training *training)
     int fnn_training_all_finite(const fnn_training *training)

@@ -112,6 +112,16 @@ def loss_function(output: str, loss: str | None) -> str:
     return LOSSES[output][loss_name(output, loss)]
 
 
+def dropout_rates(dropout: float | Sequence[float], n_hidden: int) -> tuple[float, ...]:
+    """Return one rate for each hidden layer, or none where nothing is dropped."""
+    same = np.ndim(dropout) == 0
+    given = (dropout,) * max(n_hidden, 1) if same else tuple(dropout)  # type: ignore[arg-type]
+    rates = tuple(number("dropout", rate, "in [0, 1)", lambda r: 0 <= r < 1) for rate in given)
+    if not same and len(rates) != n_hidden:
+        raise ValueError(f"{len(rates)} rates of dropout given for {n_hidden} hidden layers")
+    return rates[:n_hidden] if any(rates) else ()
+
+
 def threads(value: Any) -> int:
     """Return a number of threads that fits an int; the C core has its own, lower limit."""
     return min(integer("num_threads", value, 1), 2**31 - 1)

@@ -1,6 +1,6 @@
 """The compiled backend; what is public of it is documented in `kernels`, `network`, `runtime`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, Self, overload
 
 import numpy as np
@@ -120,6 +120,8 @@ class NetworkEngine:
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
         per_batch_alpha: bool = False,
+        dropout: Sequence[float] = (),
+        seed: int = 0,
     ) -> Training: ...
 
 @disjoint_base

@@ -9,7 +9,7 @@ to `fastnn._check`, which either explains what is wrong or returns them as array
 cimport cython
 cimport numpy as cnp
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 
 from fastnn._capi cimport *
 

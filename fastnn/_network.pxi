@@ -1,6 +1,9 @@
 # The part of _core.pyx for networks: `fastnn.Network` as a function, its engine, and trainings.
 
 
+import numpy as np
+
+
 cdef int poll_signals(void *context) noexcept nogil:
     """Let Python's signal handlers run; an exception that they raise stays set."""
     with gil:
@@ -224,10 +227,11 @@ cdef class NetworkEngine:
 
     def training(self, str solver, double learning_rate, double momentum, double alpha,
                  Py_ssize_t batch_size, *, double beta_1=0.9, double beta_2=0.999,
-                 double epsilon=1e-8, bint per_batch_alpha=False):
+                 double epsilon=1e-8, bint per_batch_alpha=False, dropout=(), uint64_t seed=0):
         """Start a training with a fresh optimiser.
 
         With per_batch_alpha the penalty of a minibatch is alpha / (2 * sum of its weights) sum W^2.
+        dropout has a rate for each hidden layer, or is empty.
         """
         cdef Training training = Training.__new__(Training)
         training.engine = self
@@ -239,6 +243,8 @@ cdef class NetworkEngine:
         if status != FNN_OK:
             failed(status, "Network.train")
         fnn_training_divide_alpha(training.training, per_batch_alpha)
+        if len(dropout):
+            training.drop(dropout, seed)
         return training
 
 
@@ -252,6 +258,17 @@ cdef class Training:
 
     def __dealloc__(self):
         fnn_training_free(self.training)
+
+    cdef drop(self, object rates, uint64_t seed):
+        cdef cnp.ndarray values = np.array(rates, dtype=np.float64)
+        if cnp.PyArray_NDIM(values) != 1 or cnp.PyArray_SIZE(values) != self.engine.layers - 1:
+            raise ValueError(f"dropout {rates}: {self.engine.layers - 1} rates expected")
+        cdef fnn_status status = fnn_training_set_dropout(
+            self.training, <const double *>cnp.PyArray_DATA(values), seed)
+        if status == FNN_EVALUE:
+            raise ValueError(f"dropout {rates}: rates must be in [0, 1)")
+        if status != FNN_OK:
+            failed(status, "Network.train")
 
     @property
     def learning_rate(self):

@@ -334,6 +334,7 @@ class Network(NetworkCall):
         learning_rate: float = 1e-3,
         momentum: float = 0.9,
         alpha: float = 0.0,
+        dropout: float | Sequence[float] = 0.0,
         shuffle: bool = True,
         tol: float = 1e-5,
         rng: int | np.random.Generator | None = None,
@@ -363,13 +364,17 @@ class Network(NetworkCall):
             Positive.
         momentum : float
             mu, in [0, 1), of momentum and nesterov.
+        dropout : float or sequence of float
+            One rate in [0, 1), or one for each hidden layer: in each step this share of its outputs,
+            drawn anew, is 0, and the others are divided by 1 - rate. Outputs outside of training
+            are those of the whole network. Not for lbfgs, which needs the same loss twice.
         shuffle : bool
             Draw a new order of the rows for each epoch.
         tol : float
             At least 0; of lbfgs alone: it stops where no entry of the gradient is larger, or where
             rounding hides any decrease of the loss.
         rng : None, int or numpy.random.Generator
-            Source of the orders.
+            Source of the orders, and of the seed of what is dropped.
         callback : callable, optional
             Called after each epoch as ``callback(epoch, loss)``, epoch from 0; training stops if it
             returns True. It must not train the network or assign its weights or biases.
@@ -395,8 +400,9 @@ class Network(NetworkCall):
         Notes
         -----
         Numerics: arithmetic in the network's dtype, losses accumulated in float64. lbfgs keeps its
-        parameters in float64 and rounds them to the network's dtype. Ctrl-C leaves the network at
-        its last whole step.
+        parameters in float64 and rounds them to the network's dtype. What is dropped depends on the
+        seed, the step, the layer, and row and column in the minibatch, not on threads or machine.
+        Ctrl-C leaves the network at its last whole step.
 
         Examples
         --------
@@ -411,7 +417,8 @@ class Network(NetworkCall):
         ----------
         I. Sutskever et al., On the importance of initialization and momentum in deep learning, ICML
         2013. D. P. Kingma, J. Ba, Adam: a method for stochastic optimization, ICLR 2015. J. Nocedal,
-        S. J. Wright, Numerical Optimization (2006), section 7.2.
+        S. J. Wright, Numerical Optimization (2006), section 7.2. N. Srivastava et al., Dropout: a
+        simple way to prevent neural networks from overfitting, JMLR 2014.
         """
         epochs = _rules.integer("epochs", epochs, 0)
         options = (
@@ -421,11 +428,16 @@ class Network(NetworkCall):
             _rules.number("alpha", alpha, "finite and at least 0", lambda a: a >= 0),
             _rules.integer("batch_size", batch_size, 1),
         )
+        rates = _rules.dropout_rates(dropout, len(self._activation))
+        if rates and solver == "lbfgs":
+            raise ValueError("lbfgs takes no dropout: it needs the same loss twice")
         tol = _rules.number("tol", tol, "finite and at least 0", lambda t: t >= 0)
         if callback is not None and not callable(callback):
             raise TypeError(f"callback must be callable, not {type(callback).__name__}")
         x, y, sample_weight = self._data(x, y, sample_weight)
-        orders = _orders(len(x), _rules.generator(rng) if shuffle else None)
+        generator = _rules.generator(rng) if shuffle or rates else None
+        seed = int(generator.integers(2**63)) if generator and rates else 0
+        orders = _orders(len(x), generator if shuffle else None)
 
         def stops(epoch: int, loss: float) -> bool:
             return callback is not None and _is_true(callback(epoch, loss))
@@ -435,7 +447,7 @@ class Network(NetworkCall):
                 objective = _full_batch.Objective(self._engine, x, y, sample_weight, options[3])
                 return _full_batch.train(objective, epochs, tol, stops)
             losses: list[float] = []
-            training = self._engine.training(*options)
+            training = self._engine.training(*options, dropout=rates, seed=seed)
             for epoch, order in zip(range(epochs), orders):
                 training.keep()
                 training.epoch(x, y, order, sample_weight)

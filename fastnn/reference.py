@@ -7,13 +7,13 @@ dtype of z.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _check, _check_network
+from . import _check, _check_network, _dropout
 from ._model_reference import (  # noqa: F401 - the kernels, and what the estimators rest on
     Gaussians,
     add_moments,
@@ -63,6 +63,7 @@ __all__ = [
 ]
 
 Array = NDArray[Any]
+Masks = Sequence[Array]  # of each hidden layer, or none
 
 
 _threads = 1
@@ -317,11 +318,15 @@ class NetworkEngine:
         return [b if writable else _read_only(b) for b in self._biases]
 
     @quiet
-    def _layers(self, x: Array, output: str) -> list[Array]:
-        """Return [x, a_1, ..., a_L], a_l = act(a_{l-1} W_l + b_l); `output` names the last act."""
-        a = [x]
-        for w, b, name in zip(self._weights, self._biases, (*self._hidden, output)):
-            a.append(ACTIVATION[name](affine(a[-1], w, b)))
+    def _layers(self, x: Array, output: str, masks: Masks = ()) -> list[Array]:
+        """Return [x, a_1, ..., a_L], a_l = act(a_{l-1} W_l + b_l); `output` names the last act.
+
+        With masks a layer takes a_{l-1} mask_{l-1}.
+        """
+        a, below = [x], x
+        for layer, name in enumerate((*self._hidden, output)):
+            a.append(ACTIVATION[name](affine(below, self._weights[layer], self._biases[layer])))
+            below = a[-1] * masks[layer] if layer < len(masks) else a[-1]
         return a
 
     def forward(self, x: ArrayLike, out: Array | None = None) -> Array:
@@ -335,21 +340,29 @@ class NetworkEngine:
 
     @quiet
     def terms(
-        self, x: Array, y: Array, alpha: float, sample_weight: Array | None
+        self,
+        x: Array,
+        y: Array,
+        alpha: float,
+        sample_weight: Array | None,
+        masks: Masks = (),
     ) -> tuple[float, float, list[tuple[Array, Array]]]:
         """Mean loss, alpha/2 sum W^2, and the gradient (dW, db) of their sum by each layer."""
-        *a, z = self._layers(x, "identity")
+        *a, z = self._layers(x, "identity", masks)
         loss, delta = mean_loss(self._loss, z, y, sample_weight, self._huber_delta)
         squares, gradients = 0.0, []
         for layer in reversed(range(len(self._weights))):
             w = self._weights[layer]
-            dw = transposed_product(a[layer], delta)
+            mask = masks[layer - 1] if layer and masks else None
+            below = a[layer] if mask is None else a[layer] * mask
+            dw = transposed_product(below, delta)
             if alpha:
                 dw += alpha * w
                 squares += float((w.astype(np.float64) ** 2).sum())
             gradients.append((dw, delta.sum(axis=0)))
             if layer:
                 delta = DELTA[self._hidden[layer - 1]](a[layer], delta @ w.T)
+                delta = delta if mask is None else delta * mask
         return loss, 0.5 * alpha * squares, gradients[::-1]
 
     def gradients(
@@ -371,18 +384,30 @@ class NetworkEngine:
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
         per_batch_alpha: bool = False,
+        dropout: Sequence[float] = (),
+        seed: int = 0,
     ) -> Training:
         """Start a training with a fresh optimiser.
 
         With per_batch_alpha the penalty of a minibatch is alpha / (2 * sum of its weights) sum W^2.
+        dropout has a rate for each hidden layer, or is empty.
         """
+        if len(dropout) not in (0, len(self._hidden)):
+            raise ValueError(f"dropout {dropout}: {len(self._hidden)} rates expected")
+        if not all(0 <= rate < 1 for rate in dropout):
+            raise ValueError(f"dropout {dropout}: rates must be in [0, 1)")
         hyper = {"learning_rate": learning_rate, "momentum": momentum, "step": 0}
         hyper |= {"beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon}
-        return Training(self, solver, hyper, alpha, batch_size, per_batch_alpha)
+        training = Training(self, solver, hyper, alpha, batch_size, per_batch_alpha)
+        training.dropout, training.seed = tuple(dropout), seed
+        return training
 
 
 class Training:
     """The optimiser's state and the loop over minibatches."""
+
+    dropout: tuple[float, ...] = ()
+    seed = 0
 
     def __init__(
         self,
@@ -465,7 +490,13 @@ class Training:
             if weight == 0:
                 continue
             alpha = self._alpha / weight if self._per_batch_alpha else self._alpha
-            loss, penalty, gradients = self._engine.terms(x[rows], y[rows], alpha, w)
+            masks = [
+                _dropout.mask(
+                    rate, self.seed, self.steps, layer, len(rows), w_l.shape[1], w_l.dtype
+                )
+                for layer, (rate, w_l) in enumerate(zip(self.dropout, self._engine.weights()))
+            ]
+            loss, penalty, gradients = self._engine.terms(x[rows], y[rows], alpha, w, masks)
             if not np.isfinite(loss + penalty):
                 self.loss = loss + penalty
                 return loss, penalty

@@ -187,6 +187,25 @@ static void FN(delta)(fnn_act act, ptrdiff_t n, ptrdiff_t m, const void *y_, ptr
     }
 }
 
+/* An element's number is a function of the key, its row and its column: no state is handed from one to
+ * the next, and all sets agree. Two keys of the row make that of the column one of 2^64 orders; the steps
+ * are those that end MurmurHash3 (A. Appleby). */
+static void FN(dropout_mask)(const fnn_mask *job)
+{
+    const REAL scale = (REAL)job->scale;
+    for (ptrdiff_t i = 0; i < job->n; i++) {
+        REAL *mask = (REAL *)job->mask + i * job->mask_rs;
+        const uint64_t of_row = fnn_mix(job->key + (uint64_t)(job->row + i));
+        const uint32_t first = (uint32_t)of_row + (uint32_t)job->col, second = (uint32_t)(of_row >> 32);
+        for (ptrdiff_t j = 0; j < job->m; j++) {
+            uint32_t x = first + (uint32_t)j;
+            x = (x ^ x >> 16) * 0x85ebca6bu ^ second;
+            x = (x ^ x >> 13) * 0xc2b2ae35u;
+            mask[j] = (x ^ x >> 16) < job->least ? 0 : scale;
+        }
+    }
+}
+
 /* sums_j = x_0j + x_1j + ..., in this order. */
 static void FN(column_sums)(ptrdiff_t n, ptrdiff_t m, const void *x_, ptrdiff_t x_rs,
                             bool accumulate, void *sums_)

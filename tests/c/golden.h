@@ -98,3 +98,5 @@ GOLDEN("train_poisson",
        0xe8a87c9c8dbbd933, 0x2a0888e4e07c6cfe, 0xf04df4c9513ddff7, 0x758e640d6368d43a)
 GOLDEN("train_huber",
        0x9ad07a6de14e1969, 0xf787cd351228349d, 0x5c75b3faea851092, 0x10e3ac63945d52c8)
+GOLDEN("train_dropout",
+       0x608e1acd35e07060, 0x1f913a762a31ee64, 0x35c50d5fc97eb245, 0xf6afe137aeb0c9b0)

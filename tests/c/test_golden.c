@@ -162,7 +162,8 @@ static fnn_network *golden_network(fnn_dtype dt, const design *of)
 }
 
 /* Outputs, gradients, and two epochs of 300 rows. */
-static void train(digest *d, const design *of, fnn_solver solver, ptrdiff_t batch_size)
+static void train_with(digest *d, const design *of, fnn_solver solver, ptrdiff_t batch_size,
+                       const double *dropout)
 {
     enum { N = 300 };
     fnn_network *net = golden_network(d->dt, of);
@@ -178,6 +179,7 @@ static void train(digest *d, const design *of, fnn_solver solver, ptrdiff_t batc
     const fnn_targets targets = { .labels = labels };
     const fnn_optimizer opt = fnn_optimizer_init(solver, 0.01, 0.9, 0.001);
     CHECK(fnn_training_new(net, opt, batch_size, &training) == FNN_OK, "training");
+    CHECK(!dropout || fnn_training_set_dropout(training, dropout, 3) == FNN_OK, "dropout");
     for (int epoch = 0; epoch < 2; epoch++) {
         double value = 0;
         CHECK(fnn_training_epoch(training, in(x), targets, order, N, NULL, NULL, &value, NULL)
@@ -193,6 +195,10 @@ static void train(digest *d, const design *of, fnn_solver solver, ptrdiff_t batc
     absorb_view(d, y.v);
     fnn_training_free(training);
     fnn_network_free(net);
+}
+static void train(digest *d, const design *of, fnn_solver solver, ptrdiff_t batch_size)
+{
+    train_with(d, of, solver, batch_size, NULL);
 }
 static const design classifier = { FNN_SOFTMAX_CE, 3, { 20, 33, 17, 10 },
                                    { FNN_SIGMOID, FNN_TANH, FNN_SOFTMAX } };
@@ -215,6 +221,10 @@ static void train_wide(digest *d)
 {
     CHECK(fnn_parts(2.0 * 300 * (40 * 150 + 150 * 90)) > 1 || fnn_parts(1e9) == 1, "little work");
     train(d, &wide, FNN_MOMENTUM, 290); /* more than a block of rows, and few */
+}
+static void train_dropout(digest *d)
+{
+    train_with(d, &wide, FNN_ADAM, 290, (const double[]){ 0.25, 0.5 });
 }
 static void network_columns(digest *d)
 {
@@ -422,7 +432,7 @@ static const struct { const char *name; void (*run)(digest *); } items[] = {
     ITEM(linear_softmax) ITEM(linear_sigmoid) ITEM(linear_squared) ITEM(cholesky)
     ITEM(gaussian_paired) ITEM(log_sums) ITEM(moments_add) ITEM(linear_targets) ITEM(triangular)
     ITEM(train_wide) ITEM(network_columns) ITEM(loss_poisson) ITEM(loss_huber) ITEM(loss_absolute)
-    ITEM(train_poisson) ITEM(train_huber)
+    ITEM(train_poisson) ITEM(train_huber) ITEM(train_dropout)
 #undef ITEM
 };
 enum { ITEMS = sizeof items / sizeof *items };

@@ -147,6 +147,84 @@ static void try_sum_of_squares(const variant *v, ptrdiff_t n, ptrdiff_t m, layou
 
 void test_sum_of_squares(const variant *v) { each_rows(v, 0, try_sum_of_squares); }
 
+/* ---- dropout ------------------------------------------------------------------------------ */
+
+/* The number of one element, step by step as rows.inc.h and internal.h describe it. */
+static uint32_t number_of(uint64_t key, uint64_t row, uint32_t col)
+{
+    uint64_t z = key + row + 0x9e3779b97f4a7c15u;
+    z ^= z >> 30, z *= 0xbf58476d1ce4e5b9u;
+    z ^= z >> 27, z *= 0x94d049bb133111ebu;
+    z ^= z >> 31;
+    uint32_t x = (uint32_t)z + col;
+    x ^= x >> 16, x *= 0x85ebca6bu;
+    x ^= (uint32_t)(z >> 32);
+    x ^= x >> 13, x *= 0xc2b2ae35u;
+    return x ^ x >> 16;
+}
+
+static void try_dropout_mask(const variant *v, ptrdiff_t n, ptrdiff_t m, layout how)
+{
+    const double rates[] = { 0, 0.25, 0.5, 0.99 };
+    for (int r = 0; r < 4; r++) {
+        const matrix mask = new_matrix(v->dt, n, m, how);
+        const uint64_t key = 0x123456789abcdefu * (uint64_t)(r + 1);
+        const uint32_t least = (uint32_t)(rates[r] * 0x1p32);
+        v->kn->dropout_mask(&(fnn_mask){ .key = key, .row = 5, .col = 3, .n = n, .m = m,
+                                         .least = least, .scale = 1.5, .mask = mask.v.data,
+                                         .mask_rs = mask.v.rs });
+        bool right = true;
+        for (ptrdiff_t i = 0; i < n; i++)
+            for (ptrdiff_t j = 0; j < m; j++) {
+                const uint32_t number = number_of(key, (uint64_t)i + 5, (uint32_t)j + 3);
+                right &= at(&mask, i, j) == (number < least ? 0 : 1.5);
+            }
+        CHECK(right, "rate %g n %td m %td layout %d", rates[r], n, m, how);
+        CHECK(padding_intact(&mask), "n %td m %td: wrote beside the mask", n, m);
+        free_matrices();
+    }
+}
+
+/* Of many elements as many are dropped as should be, in rows, in columns and of pairs of neighbours: the
+ * counts are within five standard deviations. */
+static void test_shares_of_dropout(const variant *v)
+{
+    enum { SIDE = 400 };
+    const double rate = 0.3;
+    const matrix mask = new_matrix(v->dt, SIDE, SIDE, CONTIGUOUS);
+    v->kn->dropout_mask(&(fnn_mask){ .key = 1, .n = SIDE, .m = SIDE, .scale = 1,
+                                     .least = (uint32_t)(rate * 0x1p32), .mask = mask.v.data,
+                                     .mask_rs = SIDE });
+    double all = 0, beside = 0, below = 0;
+    for (ptrdiff_t i = 0; i < SIDE; i++) {
+        double in_row = 0, in_column = 0;
+        for (ptrdiff_t j = 0; j < SIDE; j++) {
+            const bool dropped = at(&mask, i, j) == 0;
+            all += dropped;
+            in_row += dropped;
+            in_column += at(&mask, j, i) == 0;
+            beside += dropped && at(&mask, i, (j + 1) % SIDE) == 0;
+            below += dropped && at(&mask, (i + 1) % SIDE, j) == 0;
+        }
+        const double deviation = sqrt(SIDE * rate * (1 - rate));
+        CHECK(fabs(in_row - SIDE * rate) < 5 * deviation, "row %td: %g", i, in_row);
+        CHECK(fabs(in_column - SIDE * rate) < 5 * deviation, "column %td: %g", i, in_column);
+    }
+    const double n = SIDE * SIDE, pair = rate * rate;
+    CHECK(fabs(all - n * rate) < 5 * sqrt(n * rate * (1 - rate)), "%g of %g", all, n);
+    /* A pair shares an element with two others, which widens the count at most by this. */
+    const double of_pairs = 5 * sqrt(n * pair * (1 - pair) * 3);
+    CHECK(fabs(beside - n * pair) < of_pairs, "beside: %g, not %g", beside, n * pair);
+    CHECK(fabs(below - n * pair) < of_pairs, "below: %g, not %g", below, n * pair);
+    free_matrices();
+}
+
+void test_dropout_mask(const variant *v)
+{
+    each_rows(v, 0, try_dropout_mask);
+    test_shares_of_dropout(v);
+}
+
 /* ---- losses ------------------------------------------------------------------------------- */
 
 enum { LABELS, TARGETS, ONE_HOT, NKIND };

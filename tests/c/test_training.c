@@ -234,6 +234,30 @@ static void test_divided_alpha(const variant *v)
     finish(&plain);
 }
 
+/* A rate of 0 drops nothing; others drop other outputs in each step and for each seed, and in no other
+ * place than training. */
+static void test_dropout(const variant *v)
+{
+    enum { NONE, ZERO, HALF, AGAIN, OTHER_SEED, RUNS };
+    const double rates[RUNS] = { 0, 0, 0.5, 0.5, 0.5 }, bad[] = { -0.1, 1, NAN };
+    run r[RUNS];
+    for (int i = 0; i < RUNS; i++) {
+        start(&r[i], v, 300);
+        if (i != NONE)
+            CHECK(fnn_training_set_dropout(r[i].training, &rates[i], i == OTHER_SEED ? 8 : 7) == FNN_OK,
+                  "dropout");
+        CHECK(epoch(&r[i], MANY, NULL, NULL) == FNN_OK && isfinite(r[i].loss), "epoch");
+    }
+    CHECK(same_networks(&r[NONE], &r[ZERO]) && r[NONE].loss == r[ZERO].loss, "a rate of 0");
+    CHECK(same_networks(&r[HALF], &r[AGAIN]) && r[HALF].loss == r[AGAIN].loss, "the same again");
+    CHECK(!same_networks(&r[HALF], &r[NONE]) && !same_networks(&r[HALF], &r[OTHER_SEED]),
+          "another rate, another seed");
+    for (int i = 0; i < 3; i++)
+        CHECK(fnn_training_set_dropout(r[HALF].training, &bad[i], 7) == FNN_EVALUE, "rate %g", bad[i]);
+    for (int i = 0; i < RUNS; i++)
+        finish(&r[i]);
+}
+
 /* An epoch over all rows whose first batch has no weight is one over the others. */
 static void test_weightless_batch(const variant *v)
 {
@@ -421,7 +445,7 @@ static void test_refused_overlaps(const variant *v)
 static const test training_tests[] = {
     { "poll", test_poll }, { "poll in batch", test_poll_in_batch },
     { "state", test_state }, { "many steps", test_many_steps },
-    { "learning rate", test_learning_rate }, { "divided alpha", test_divided_alpha },
+    { "learning rate", test_learning_rate }, { "dropout", test_dropout }, { "divided alpha", test_divided_alpha },
     { "weightless batch", test_weightless_batch }, { "not finite", test_not_finite },
     { "refused epochs", test_refused_epochs }, { "refused networks", test_refused_networks },
     { "refused overlaps", test_refused_overlaps },
