@@ -316,17 +316,17 @@ def _model(document: dict[str, Any], arrays: dict[str, Array]) -> Any:
     classes = _classes()
     if not isinstance(name, str) or name not in classes:
         raise ModelFileError(f"the class {name!r} is none of {', '.join(classes)}")
-    unread = dict(arrays)
-    parameters = _plain.read(document["parameters"], "parameters", unread)
-    tree = _plain.read(document["learned"], "", unread)
-    if not isinstance(parameters, dict) or not isinstance(tree, dict):
-        raise ModelFileError("the document has not the entries that it should have")
-    if unread:
-        raise ModelFileError(f"the array {next(iter(unread))!r} belongs to nothing")
     try:
+        unread = dict(arrays)
+        parameters = _plain.read(document["parameters"], "parameters", unread)
+        tree = _plain.read(document["learned"], "", unread)
+        if not isinstance(parameters, dict) or not isinstance(tree, dict):
+            raise ModelFileError("the document has not the entries that it should have")
+        if unread:
+            raise ModelFileError(f"the array {next(iter(unread))!r} belongs to nothing")
         learned = _fields.values(classes[name]._fields(tree), tree, name)
         return classes[name]._restored(parameters, learned)
     except ModelFileError:
         raise
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, ArithmeticError) as error:
         raise ModelFileError(f"{name}: {error}") from None

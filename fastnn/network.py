@@ -498,7 +498,9 @@ class Network(NetworkCall):
     def _fields(cls, state: Mapping[str, Any]) -> dict[str, _fields.Kind]:
         """Return what is saved of a network that has this state, or this tree in a file."""
         widths = _fields.Many(_fields.Count(1), tuple)
-        sizes = widths.value(list(state.get("sizes", ())), {}, f"{cls.__name__}.sizes")
+        given = state.get("sizes")
+        given = list(given) if isinstance(given, tuple) else given
+        sizes = widths.value(given, {}, f"{cls.__name__}.sizes")
         dtype = _fields.Text(("float32", "float64")).value(
             state.get("dtype"), {}, f"{cls.__name__}.dtype"
         )

@@ -154,6 +154,42 @@ def test_every_byte_of_the_header_may_be_any_other(name, tmp_path):
             pass
 
 
+def _places(value, path=()):
+    """Where the values of a document are, at every depth."""
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, inside in list(items):
+        yield (*path, key)
+        if isinstance(inside, (dict, list)):
+            yield from _places(inside, (*path, key))
+
+
+_STRANGE = [None, True, 0, -1, 1.5, 2**70, 1e300, "", "x", [], {}, [[]], [1, 2, 3], {"a": 1}]
+_STRANGE += [{"float": "nan"}, {"tuple": [1]}, {"dict": [["a", 1]]}, {"objects": [1, "a"]}]
+_STRANGE += [{"array": "coef_"}, {"text": "coef_"}, {"dates": "coef_", "dtype": "<M8[0s]"}]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_value_of_the_document_may_be_any_other(name, tmp_path):
+    """Changes that no flip of bits makes, as the JSON stays whole."""
+    header, whole, data = taken_apart(content_of(fitted()[name], tmp_path))
+    rng = np.random.default_rng(NAMES.index(name))
+    places = list(_places(whole))
+    seen = 0
+    with np.errstate(all="ignore"):
+        for _ in range(150):
+            document = json.loads(json.dumps(whole))
+            path = places[rng.integers(len(places))]
+            at = document
+            for key in path[:-1]:
+                at = at[key]
+            at[path[-1]] = _STRANGE[rng.integers(len(_STRANGE))]
+            try:
+                load(put_together(header, document, data), tmp_path)
+            except ModelFileError:
+                seen += 1
+    assert seen > 50
+
+
 def test_pickle_is_not_executed(tmp_path):
     class Attack:
         def __reduce__(self):
