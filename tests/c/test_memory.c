@@ -109,6 +109,32 @@ static fnn_status call_epoch(state *s)
     return fnn_training_epoch(s->training, fnn_as_in(s->x.v), (fnn_targets){ .labels = s->labels },
                               s->order, ROWS, NULL, NULL, &s->loss, NULL);
 }
+
+/* As many rows, each with one value. */
+static fnn_csr sparse_rows(const state *s)
+{
+    static float narrow[ROWS];
+    static double wide[ROWS];
+    static int32_t places[ROWS];
+    static int64_t starts[ROWS + 1];
+    for (int i = 0; i < ROWS; i++) {
+        narrow[i] = (float)(wide[i] = i % 3 - 1.5);
+        places[i] = i % 5;
+        starts[i + 1] = i + 1;
+    }
+    return (fnn_csr){ ROWS, 5, s->dt == FNN_F32 ? (const void *)narrow : wide, places, starts, 0 };
+}
+static fnn_status call_sparse_forward(state *s)
+{
+    double y[ROWS * 3];
+    return fnn_network_forward_sparse(s->net, sparse_rows(s), (fnn_out){ y, ROWS, 3, 3, 1 });
+}
+static fnn_status call_sparse_epoch(state *s)
+{
+    return fnn_training_epoch_sparse(s->training, sparse_rows(s),
+                                     (fnn_targets){ .labels = s->labels }, s->order, ROWS, NULL,
+                                     NULL, &s->loss, NULL);
+}
 static fnn_status call_network_new(state *s)
 {
     fnn_network *net = NULL;
@@ -133,6 +159,8 @@ static const struct { const char *name; fnn_status (*call)(state *); int least; 
     { "dense_backward", call_backward, 1 }, { "loss_gradient", call_loss, 1 },
     { "network_forward", call_network_forward, 2 }, { "network_activations", call_activations, 1 },
     { "network_gradients", call_gradients, 1 }, { "training_epoch", call_epoch, 1 },
+    { "network_forward_sparse", call_sparse_forward, 1 },
+    { "training_epoch_sparse", call_sparse_epoch, 1 },
     { "network_new", call_network_new, 2 }, { "training_new", call_training_new, 3 },
 };
 
@@ -171,7 +199,7 @@ static void test_steady(const variant *v)
 {
     state s;
     make(&s, v->dt);
-    for (size_t c = 0; c < 9; c++)
+    for (size_t c = 0; c < 11; c++)
         for (int time = 0; time < 2; time++) {
             fnn_fail_allocation = time ? 1 : 0; /* the second time nothing may be needed */
             const fnn_status status = calls[c].call(&s);
