@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-Source = np.random.RandomState | np.random.Generator
+if TYPE_CHECKING:  # np.random is not needed to import the package
+    Source: TypeAlias = np.random.RandomState | np.random.Generator
 
 
 def source(random_state: Any) -> Source:

@@ -222,16 +222,13 @@ def optimizer(model: Any, settings: Settings, resume: bool, rng: _mlp_random.Sou
         beta_2=settings.beta_2,
         epsilon=settings.epsilon,
         per_batch_alpha=True,
-        **(
-            {"dropout": settings.dropout, "seed": _mlp_random.seed(rng)} if settings.dropout else {}
-        ),
+        dropout=settings.dropout,
+        seed=_mlp_random.seed(rng) if settings.dropout else 0,
     )
     if state is not None:
         new.set_state(state)
-        if (
-            model._optimizer_made_of[1] == settings.learning_rate
-        ):  # which a schedule may have changed
-            new.learning_rate = state["learning_rate"]
+        if model._optimizer_made_of[1] == settings.learning_rate:
+            new.learning_rate = state["learning_rate"]  # where its schedule had come to
     model._optimizer, model._optimizer_made_of = new, made_of
     model.__dict__.pop("_optimizer_state", None)
     return new
