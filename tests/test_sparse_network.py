@@ -97,6 +97,17 @@ def test_training(isa, dtype, rng, solver, batch_size):
             same(got, right)
 
 
+@pytest.mark.parametrize("output, loss", [("exp", None), ("identity", "huber")])
+def test_training_with_dropout_and_other_losses(isa, dtype, rng, output, loss):
+    x, y, _ = case(rng, dtype)
+    y = np.eye(3, dtype=dtype)[y]
+    nets = [network(dtype, output=output, loss=loss) for _ in range(2)]
+    for net, rows in zip(nets, (x, sparse.csr_array(x))):
+        net.train(rows, y, epochs=2, solver="adam", batch_size=50, dropout=0.3, rng=5)
+    for got, right in zip(nets[1].weights, nets[0].weights):
+        same(got, right)
+
+
 def test_duplicates_and_any_order_of_columns(dtype):
     net = network(dtype, (3, 4, 2))
     x = sparse.csr_matrix((3, 3), dtype=dtype)
