@@ -23,7 +23,10 @@ SUITES = {
     "mlp": "sklearn.neural_network.tests.test_mlp",
     "discriminant_analysis": "sklearn.tests.test_discriminant_analysis",
     "naive_bayes": "sklearn.tests.test_naive_bayes",
+    "logistic": "sklearn.linear_model.tests.test_logistic",
+    "ridge": "sklearn.linear_model.tests.test_ridge",
 }
+LONG = ("logistic", "ridge")  # a minute each
 KINDS = ("deliberate", "missing", "private", "wording")
 SECONDS = 300
 
@@ -94,7 +97,9 @@ def run(module, folder):
     return json.loads(written.read_text())
 
 
-@pytest.mark.parametrize("suite", SUITES)
+@pytest.mark.parametrize(
+    "suite", [pytest.param(s, marks=[pytest.mark.slow] if s in LONG else []) for s in SUITES]
+)
 def test_tests_of_scikit_learn_pass_or_are_explained(suite, differences, tmp_path):
     sklearn = pytest.importorskip("sklearn")
     if not sklearn.__version__.startswith("1.9."):
