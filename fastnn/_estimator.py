@@ -6,6 +6,8 @@ and warnings that it has a class for are of that class too.
 
 from __future__ import annotations
 
+import math
+import warnings
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -19,6 +21,7 @@ from ._peers import (
     DataConversionWarning,
     InconsistentVersionWarning,
     NotFittedError,
+    UndefinedMetricWarning,
     known_to_peers,
 )
 from ._rows import check_names, data, feature_names, is_plain, matrix, require_numbers
@@ -32,6 +35,7 @@ __all__ = [
     "InconsistentVersionWarning",
     "NotFittedError",
     "RegressorMixin",
+    "UndefinedMetricWarning",
     "data",
     "encode",
     "feature_names",
@@ -225,7 +229,7 @@ class RegressorMixin:
         """Return R^2, the mean of it over the targets.
 
         ``R^2 = 1 - sum_i w_i (y_i - p_i)^2 / sum_i w_i (y_i - mean y)^2``; for a constant target 1
-        if it is predicted exactly, else 0.
+        if it is predicted exactly, else 0; for a single row NaN, with a warning.
 
         Parameters
         ----------
@@ -245,6 +249,13 @@ class RegressorMixin:
             If X, y or the weights are not such arrays.
         """
         predicted = np.asarray(self.predict(X))  # type: ignore[attr-defined]
+        if len(predicted) < 2:
+            warnings.warn(
+                "R^2 score is not well-defined with less than two samples; it is NaN",
+                known_to_peers(UndefinedMetricWarning),
+                stacklevel=2,
+            )
+            return math.nan
         return r_squared(np.asarray(y), predicted, sample_weight)
 
 

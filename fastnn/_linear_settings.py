@@ -180,8 +180,8 @@ def _penalties(alpha: Any, n_targets: int) -> Array:
     given = [number(f"alpha[{i}]", a, wanted, lambda a: a >= 0) for i, a in enumerate(alpha)]
     if len(given) not in (1, n_targets):
         raise ValueError(
-            f"Number of targets and number of penalties do not correspond: {n_targets} != "
-            f"{len(given)}; alpha must be one number, or one for each target"
+            f"Number of targets and number of penalties do not correspond: {len(given)} != "
+            f"{n_targets}; alpha must be one number, or one for each target"
         )
     return np.broadcast_to(np.array(given), n_targets).copy()
 
@@ -191,7 +191,7 @@ def ridge(model: Any, n_targets: int) -> RidgeSettings:
     solver = _check.one_of("solver", model.solver, RIDGE_SOLVERS)
     positive = bool(model.positive)
     if positive and solver not in ("auto", "lbfgs"):
-        raise ValueError(f"positive=True needs solver 'auto' or 'lbfgs', not {solver!r}")
+        raise ValueError(f"solver={solver!r} does not support positive=True; 'auto' and 'lbfgs' do")
     if solver == "lbfgs" and not positive:
         raise ValueError("solver 'lbfgs' can be used only with positive=True")
     number("tol", model.tol, "finite and at least 0", lambda t: t >= 0)

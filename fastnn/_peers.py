@@ -13,6 +13,10 @@ class DataConversionWarning(UserWarning):
     """The shape of an argument was taken for the one that was expected."""
 
 
+class UndefinedMetricWarning(UserWarning):
+    """A score has no meaning for these rows."""
+
+
 class ConvergenceWarning(UserWarning):
     """A fit has ended somewhere else than at the minimum that was asked for."""
 

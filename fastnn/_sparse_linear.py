@@ -245,10 +245,12 @@ def ridge(
     solver = "cholesky"
     coef = _normal_equations(a, rhs, alpha) if d <= min(n, _MOST_NORMAL) else None
     if coef is None:
-        # Scaled unknowns converge faster, but only unscaled ones to the solution of least norm.
+        # Scaled unknowns converge faster, but only unscaled ones to the solution of least norm,
+        # which is what a penalty that rounding hides leaves to be found.
         solver, total = "sparse_cg", n if w is None else w.sum()
         spread = total * mean_squares(x, w, a.mean[:, 0]) + alpha
-        scale = 1 / np.sqrt(spread) if alpha > 0 else np.ones(d)
+        hidden = alpha <= _EPS * spread.max()
+        scale = np.ones(d) if hidden else 1 / np.sqrt(spread)
         coef, left = _conjugate_gradients(a, rhs, alpha, scale)
         if left > _GOOD_ENOUGH:
             warnings.warn(

@@ -50,8 +50,8 @@ class Ridge(_estimator.RegressorMixin, _estimator.Estimator):
 
     Attributes
     ----------
-    coef_ : ndarray (d,), or (t, d) for targets (n, t), dtype of X
-    intercept_ : scalar, or ndarray (t,), dtype of X
+    coef_ : ndarray (d,), or (t, d) for targets (n, t), t > 1, dtype of X
+    intercept_ : scalar, or ndarray (t,) for targets (n, t), dtype of X
     n_iter_ : None
         There is no number of iterations.
     solver_ : {"cholesky", "svd", "sparse_cg", "active_set"}
@@ -124,10 +124,11 @@ class Ridge(_estimator.RegressorMixin, _estimator.Estimator):
         fields = super()._fields(state)
         if not fields:
             return fields
-        targets = ("t",) if np.ndim(state.get("coef_", 0)) == 2 else ()
+        several = np.ndim(state.get("coef_", 0)) == 2
+        column = np.ndim(state.get("intercept_", 0)) == 1  # y was (n, 1)
         return fields | {
-            "coef_": Floats(*targets, "d"),
-            "intercept_": Floats(*targets),
+            "coef_": Floats("t", "d") if several else Floats("d"),
+            "intercept_": Floats("t") if several else Floats(1) if column else Floats(),
             "n_iter_": Optional(Integers()),
             "solver_": Text(_least_squares.SOLVERS),
         }
@@ -171,8 +172,10 @@ class Ridge(_estimator.RegressorMixin, _estimator.Estimator):
         w = _estimator.weights(sample_weight, len(x), x.dtype)
         solution = _least_squares.ridge(x, by_target, w, alpha, bool(self.fit_intercept), way)
         coef, intercept = solution.coef.astype(x.dtype), solution.intercept.astype(x.dtype)
+        if len(coef) == 1:
+            coef = coef[0]
         if targets.ndim == 1:
-            coef, intercept = coef[0], intercept[0]
+            intercept = intercept[0]
         self.__dict__.update(
             coef_=coef, intercept_=intercept, n_iter_=None, solver_=solution.solver
         )
@@ -189,7 +192,7 @@ class Ridge(_estimator.RegressorMixin, _estimator.Estimator):
 
         Returns
         -------
-        ndarray (n,) or (n, t), dtype of X and `coef_`
+        ndarray (n,) or (n, t) for t > 1, dtype of X and `coef_`
 
         Raises
         ------
@@ -205,4 +208,5 @@ class Ridge(_estimator.RegressorMixin, _estimator.Estimator):
         x, coef = self._rows(X, sparse=True), self.coef_
         if coef.ndim == 2:
             return affine(x, coef, self.intercept_)
-        return affine(x, coef[np.newaxis], np.array([self.intercept_], coef.dtype))[:, 0]
+        intercept = np.array([self.intercept_], coef.dtype).reshape(1)
+        return affine(x, coef[np.newaxis], intercept)[:, 0]

@@ -320,7 +320,7 @@ def test_weights(dtype):
         ([1.0, np.nan, 1.0], r"sample_weight\[1\] is nan"),
         ([1.0, 1e400, 1.0], r"sample_weight\[1\] is inf"),
         ([1.0, 1.0], r"shape \(2,\), expected \(3,\)"),
-        (np.ones((3, 1)), "1 dimensions, not 2"),
+        (np.ones((3, 1)), r"must be 1D array or scalar, not of shape \(3, 1\)"),
         (["a", "b", "c"], "sample_weight must hold numbers"),
         ([0.0, 0.0, 0.0], "sample_weight is zero for every row"),
         (0, "sample_weight is zero for every row"),
@@ -358,6 +358,14 @@ def test_r2_is_that_of_scikit_learn(weighted, t, rng):
     expected = metrics.r2_score(y, p, sample_weight=w)
     bound = 4 * 30 * np.finfo(float).eps
     assert abs(First().score(p, y if t > 1 else y[:, 0], w) - expected) <= bound
+
+
+def test_r2_of_one_row():
+    with pytest.warns(_estimator.UndefinedMetricWarning, match="not well-defined with less than"):
+        assert np.isnan(First().score([[1.0]], [1.0]))
+    exceptions = pytest.importorskip("sklearn.exceptions")
+    with pytest.warns(exceptions.UndefinedMetricWarning):
+        First().score([[1.0]], [1.0])
 
 
 def test_r2_of_a_constant_target():

@@ -248,6 +248,31 @@ def test_a_penalty_for_each_target(alphas, n, d, sparse, dtype, rng):
         assert np.array_equal(same, Ridge([2.0] * 3).fit(rows, y).coef_)
 
 
+@pytest.mark.parametrize("t", [None, 1, 3])
+def test_shapes_are_those_of_the_peer(t, rng):
+    x, y = rng.normal(size=(20, 4)), rng.normal(size=(20, t or 1))
+    y = y[:, 0] if t is None else y
+    ours, theirs = Ridge().fit(x, y), peer(Ridge)().fit(x, y)
+    assert ours.coef_.shape == theirs.coef_.shape
+    assert np.shape(ours.intercept_) == np.shape(theirs.intercept_)
+    assert ours.predict(x).shape == theirs.predict(x).shape
+    assert abs(ours.score(x, y) - theirs.score(x, y)) <= 1e3 * EPS
+
+
+def test_a_penalty_that_rounding_hides_is_none(rng):
+    """With more features than rows, sparse ones too, it leaves the solution of least norm."""
+    sparse = pytest.importorskip("scipy.sparse")
+    x = rng.normal(size=(20, 40)) * np.exp(rng.normal(size=40))
+    y = x @ rng.normal(size=40)
+    for fit_intercept in (False, True):
+        u, v = (a - a.mean(axis=0) * fit_intercept for a in (x, y))
+        expected = np.linalg.pinv(u) @ v
+        model = Ridge(1e-16, fit_intercept=fit_intercept).fit(sparse.csr_array(x), y)
+        # Conjugate gradients end at 1e-12 of the gradient, times the square of the condition.
+        condition = np.linalg.cond(u[:-1] if fit_intercept else u)
+        assert np.abs(model.coef_ - expected).max() <= 1e-12 * condition**2 * np.abs(v).max()
+
+
 def test_what_has_solved_it(rng):
     x, y = rng.normal(size=(30, 4)), rng.normal(size=30)
     assert Ridge().fit(x, y).solver_ == Ridge().fit(x[:3], y[:3]).solver_ == "cholesky"
@@ -274,10 +299,10 @@ def test_every_solver_of_ridge_is_exact(solver, rng):
     [
         ({"alpha": -1.0}, "alpha is -1"),
         ({"alpha": [1.0, -1.0]}, r"alpha\[1\] is -1"),
-        ({"alpha": [1.0, 2.0, 3.0]}, "penalties do not correspond: 2 != 3"),
+        ({"alpha": [1.0, 2.0, 3.0]}, "penalties do not correspond: 3 != 2"),
         ({"solver": "newton"}, "unknown solver 'newton'"),
         ({"solver": "lbfgs"}, "only with positive=True"),
-        ({"solver": "svd", "positive": True}, "positive=True needs solver 'auto' or 'lbfgs'"),
+        ({"solver": "svd", "positive": True}, "solver='svd' does not support positive"),
         ({"tol": -1.0}, "tol is -1"),
         ({"max_iter": 0}, "max_iter"),
     ],

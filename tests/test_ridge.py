@@ -93,7 +93,7 @@ def test_it_solves_the_normal_equations(n, d, t, alpha, fit_intercept, weighted,
     w = rng.uniform(0.1, 3, n).astype(dtype) if weighted else None
     model = Ridge(alpha, fit_intercept=fit_intercept)
     assert model.fit(x, y, sample_weight=w) is model
-    assert model.coef_.shape == ((t, d) if t else (d,))
+    assert model.coef_.shape == ((t, d) if t > 1 else (d,))
     assert model.coef_.dtype == model.intercept_.dtype == dtype
     coef, intercept, bound = exact(x, y, w, alpha, fit_intercept)
     eps = np.finfo(dtype).eps
