@@ -80,6 +80,7 @@ def use_network() -> None:
         learning_rate=0.01,
         momentum=0.8,
         alpha=0.1,
+        dropout=0.1,
         shuffle=True,
         tol=1e-3,
         rng=1,
