@@ -3,6 +3,7 @@
 Its option `:kind:` names the kinds of differences to show; the tests keep the file exact.
 """
 
+import re
 import tomllib
 from pathlib import Path
 from typing import ClassVar
@@ -19,13 +20,22 @@ def differences(kinds, source=SOURCE):
     return sorted((e for e in entries if e["kind"] in kinds), key=lambda entry: entry["suite"])
 
 
+def as_markup(text):
+    """The text of a reason in reStructuredText, to which a bare `coef_` would be a link.
+
+    >>> as_markup("coef_ is  like `classes_`")
+    '`coef_` is like `classes_`'
+    """
+    return re.sub(r"(?<![\w`])(\w+_)(?![\w`])", r"`\1`", " ".join(text.split()))
+
+
 def table_of(entries):
     """Lines of a table in reStructuredText."""
     yield from (".. list-table::", "   :header-rows: 1", "   :widths: 20 12 68", "")
     rows = [("scikit-learn's tests", "kind", "difference")]
     for entry in entries:
         suite = entry["suite"].replace("_", " ")
-        rows.append((suite, entry["kind"], " ".join(entry["reason"].split())))
+        rows.append((suite, entry["kind"], as_markup(entry["reason"])))
     for first, *others in rows:
         yield f"   * - {first}"
         yield from (f"     - {cell}" for cell in others)
