@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,6 +22,7 @@ Array = NDArray[Any]
 class GaussianPrediction(_estimator.ClassifierMixin, _estimator.Estimator):
     """The methods of GaussianClassifier that only ask what it has learned."""
 
+    _ANSWERS_IN_FLOAT64: ClassVar[bool] = False
     missing: str
     num_threads: int | None
     classes_: Array
@@ -175,6 +176,8 @@ class GaussianPrediction(_estimator.ClassifierMixin, _estimator.Estimator):
     @limited
     def _evaluate(self, X: ArrayLike, what: str) -> Array:
         x = self._rows(X)
+        if self._ANSWERS_IN_FLOAT64 and x.dtype != np.float64:
+            x = x.astype(np.float64)
         # NaN and infinity in a row show in its densities, of which there are fewer to look through;
         # not in a label, nor where infinite features may leave a linear posterior of 0 or 1.
         if what != "label" and self._kind != "shared":

@@ -119,6 +119,13 @@ class _RequestSetter:
         return setter if instance is None else setter.__get__(instance, owner)
 
 
+class _Absent:
+    """In the place of an inherited setter whose method here takes rows alone."""
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        raise AttributeError(f"{owner.__name__} has nothing to request here")
+
+
 def _signature(names: tuple[str, ...]) -> Any:
     from inspect import Parameter, Signature
 
@@ -144,8 +151,11 @@ class Routing:
         super().__init_subclass__(**kwargs)
         for method in _METHODS:
             names = _metadata_of(cls, method)
+            setter = f"set_{method}_request"
             if names:
-                setattr(cls, f"set_{method}_request", _RequestSetter(method, names))
+                setattr(cls, setter, _RequestSetter(method, names))
+            elif hasattr(cls, setter):
+                setattr(cls, setter, _Absent())
 
     def get_metadata_routing(self) -> Any:
         """Return what the estimator requests, for scikit-learn, which must be installed.

@@ -57,8 +57,8 @@ class GaussianNB(GaussianClassifier):
 
     Notes
     -----
-    Attributes have the dtype of X, float32 or float64 (all else becomes float64); sums are kept in
-    float64.
+    Attributes have the dtype of X, float32 or float64 (all else becomes float64); sums and answers
+    are float64.
 
     `epsilon_` is from all rows so far, with their weights. So `partial_fit` in any pieces gives the
     model of `fit` on everything, but for rounding.
@@ -93,6 +93,7 @@ class GaussianNB(GaussianClassifier):
         "class_prior_": Floats("c"),
         "_flat": Optional(Each((Count(), Count()), tuple)),
     }
+    _ANSWERS_IN_FLOAT64 = True  # as scikit-learn's
     covariance = "diag"
     theta_: Array
     var_: Array
@@ -122,7 +123,7 @@ class GaussianNB(GaussianClassifier):
 
         Returns
         -------
-        ndarray (n, c), dtype of X: float32 or float64
+        ndarray (n, c), float64
 
         Raises
         ------

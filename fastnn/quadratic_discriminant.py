@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -93,6 +93,7 @@ class QuadraticDiscriminantAnalysis(GaussianClassifier):
     Regularized discriminant analysis, Journal of the American Statistical Association 84 (1989).
     """
 
+    _ANSWERS_IN_FLOAT64 = True  # as scikit-learn's
     covariance = "full"
     missing = "error"
     covariance_: list[Array]  # type: ignore[assignment]
@@ -129,6 +130,34 @@ class QuadraticDiscriminantAnalysis(GaussianClassifier):
         self.covariance_estimator = covariance_estimator
         self.num_threads = num_threads
 
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:  # type: ignore[override]
+        """Estimate the classes' means, covariances and shares.
+
+        Rows have no weights here, as in scikit-learn; in `partial_fit` and in `GaussianClassifier`
+        they may have.
+
+        Parameters
+        ----------
+        X : array_like (n, d)
+        y : array_like (n,)
+            Labels: integers, strings, bools or other values that have an order.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError
+            If X is sparse or a masked array.
+        ValueError
+            If a parameter, X or y is not as described, or a class has a single row. The model is
+            then as it was before.
+        numpy.linalg.LinAlgError
+            If a covariance is singular in spite of `reg_param` or `shrinkage`.
+        """
+        return super().fit(X, y)
+
     def decision_function(self, X: ArrayLike) -> Array:
         """Log odds (n,) of the second of two classes, else ``log p(x, k) + d/2 log(2 pi)`` (n, c).
 
@@ -138,7 +167,7 @@ class QuadraticDiscriminantAnalysis(GaussianClassifier):
 
         Returns
         -------
-        ndarray (n,) or (n, c), dtype of X: float32 or float64
+        ndarray (n,) or (n, c), float64
 
         Raises
         ------

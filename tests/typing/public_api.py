@@ -175,7 +175,7 @@ def use_quadratic_discriminant_analysis() -> None:
         covariance_estimator=None,
         num_threads=1,
     )
-    assert_type(model.fit(X, Y, sample_weight=W), fastnn.QuadraticDiscriminantAnalysis)
+    assert_type(model.fit(X, Y), fastnn.QuadraticDiscriminantAnalysis)
     assert_type(model.decision_function(X), Array)
     assert_type(model.rotations_, list[Array])
     assert_type(model.scalings_, list[Array])
