@@ -30,7 +30,11 @@ class Twin:
                 e = np.exp(z - z.max(axis=-1, keepdims=True))
                 x = e / e.sum(axis=-1, keepdims=True)
             else:
-                x = {"identity": np.array, "sigmoid": lambda z: 1 / (1 + np.exp(-z)), "tanh": np.tanh}[name](z)
+                x = {
+                    "identity": np.array,
+                    "sigmoid": lambda z: 1 / (1 + np.exp(-z)),
+                    "tanh": np.tanh,
+                }[name](z)
         return x
 
 
