@@ -79,10 +79,13 @@ _CURVES = ("loss_curve_", "validation_scores_")
 
 
 @contextmanager
-def restored_on_failure(model: Any) -> Iterator[None]:
-    """Leave the model as it was before if the block raises."""
+def restored_on_failure(model: Any, partial: bool) -> Iterator[None]:
+    """Leave the model as it was before if the block raises.
+
+    For a partial fit the optimiser keeps the parameters, which costs less than to copy them here.
+    """
     before = dict(model.__dict__)
-    values = parameters(model) if "_network" in before else None
+    values = parameters(model) if "_network" in before and not partial else None
     lengths = {name: len(before[name]) for name in _CURVES if before.get(name) is not None}
     try:
         yield
@@ -91,7 +94,7 @@ def restored_on_failure(model: Any) -> Iterator[None]:
         model.__dict__.update(before)
         if values is not None:
             set_parameters(model, values)
-            model.__dict__.pop("_optimizer", None)  # its averages are of steps that are undone
+        model.__dict__.pop("_optimizer", None)  # its averages are of steps that are undone
         for name, length in lengths.items():
             del before[name][length:]
         raise
@@ -191,6 +194,17 @@ class _Run:
 
 
 @contextmanager
+def _undone_on_failure(optimizer: Any) -> Iterator[None]:
+    """Bring back the parameters that were there before if the block raises."""
+    optimizer.keep()
+    try:
+        yield
+    except BaseException:
+        optimizer.restore()
+        raise
+
+
+@contextmanager
 def _interruptible(run: _Run) -> Iterator[None]:
     """Let Ctrl-C end the training where it is, and keep what has been learned."""
     try:
@@ -276,7 +290,7 @@ def stochastic(
     order = np.arange(n)
     factor, term = model._reported(data)
     run = _Run(model, settings, validation, incremental)
-    with _interruptible(run):
+    with _undone_on_failure(model._optimizer), _interruptible(run):
         for epoch in range(1, 2 if incremental else settings.max_iter + 1):
             if settings.shuffle:
                 order = _mlp_random.shuffled(rng, order)

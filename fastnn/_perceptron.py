@@ -180,7 +180,10 @@ class Perceptron(_estimator.Estimator):
         n = x.shape[0]
         weights = _estimator.weights(sample_weight, n, x.dtype)
         rng = _mlp_random.source(self.random_state)
-        with threads_of_call(settings.num_threads), _mlp_training.restored_on_failure(self):
+        with (
+            threads_of_call(settings.num_threads),
+            _mlp_training.restored_on_failure(self, partial),
+        ):
             targets = self._learn_targets(y, n, x.dtype, first, classes)
             data = Data(x, targets, self._row_factors(targets, weights, partial))
             if first:
