@@ -16,11 +16,13 @@ def test_there_are_two_commands():
 def test_the_examples_run(capsys, tmp_path, monkeypatch):
     pytest.importorskip("safetensors")
     monkeypatch.chdir(tmp_path)
-    example, models, saving = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    example, perceptron, models, saving = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     names = {}
     exec(compile(models + saving, "README.md", "exec"), names)
     assert (names["again"].predict(names["X"]) == names["model"].predict(names["X"])).all()
     capsys.readouterr()
+    exec(compile(perceptron, "README.md", "exec"), {})
+    assert 0.9 < float(capsys.readouterr().out.split(maxsplit=1)[0]) < 1
     exec(compile(example, "README.md", "exec"), {})
     accuracy, shape = capsys.readouterr().out.split(maxsplit=1)
     assert float(accuracy) >= 0.94
