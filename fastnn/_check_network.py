@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -61,6 +62,8 @@ def layer_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
         raise TypeError(f"sizes must be a sequence of integers, not {sizes!r}") from None
     if len(checked) < 2 or min(checked) < 1:
         raise ValueError(f"sizes {checked}: at least two layers, each at least 1 wide, expected")
+    if max(checked) > sys.maxsize:
+        raise ValueError(f"sizes {checked}: widths of at most {sys.maxsize} expected")
     return checked
 
 
@@ -86,13 +89,15 @@ def parameter(name: str, value: ArrayLike, like: Array) -> Array:
 
 
 def integer(name: str, value: Any, least: int) -> int:
-    """Return an integer of at least `least`."""
+    """Return an integer of at least `least`, and no larger than the compiled kernels can count."""
     try:
         checked = operator.index(value)
     except TypeError:
         raise TypeError(f"{name} must be an integer, not {value!r}") from None
     if checked < least:
         raise ValueError(f"{name} is {checked}: it must be at least {least}")
+    if checked > sys.maxsize:
+        raise ValueError(f"{name} is {checked}: it must be at most {sys.maxsize}")
     return checked
 
 

@@ -12,6 +12,8 @@ Y = np.arange(12) % 3
 
 BAD_PARAMETERS = [
     ("hidden_layer_sizes", (5, 0), ValueError, r"hidden_layer_sizes must be > 0, got \[5, 0\]"),
+    ("hidden_layer_sizes", (5, 2**64), ValueError, "it must be at most"),
+    ("batch_size", 10**30, ValueError, "it must be at most"),
     ("hidden_layer_sizes", 2.5, TypeError, "hidden_layer_sizes must be an integer"),
     ("activation", "swish", ValueError, "unknown activation 'swish'"),
     ("activation", ("relu", "tanh"), ValueError, "activation has 2 values for 1 hidden layers"),
