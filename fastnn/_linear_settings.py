@@ -26,6 +26,7 @@ LOGISTIC_SOLVERS = {
     "saga": "auto",
     "liblinear": "auto",
 }
+_FOR_ABSOLUTE_VALUES = ("auto", "saga", "liblinear")
 RIDGE_SOLVERS = ("auto", "svd", "cholesky", "lsqr", "sparse_cg", "sag", "saga", "lbfgs")
 
 
@@ -33,6 +34,7 @@ class Logistic(NamedTuple):
     """The settings of a fit of logistic regression."""
 
     C: float  # positive or infinite
+    l1_ratio: float  # the share of absolute values in the penalty
     solver: str  # one of _logistic.SOLVERS
     tol: float
     max_iter: int
@@ -74,6 +76,8 @@ def _penalty(model: Any, C: float) -> tuple[float, float]:
         if C != 1.0:
             _warn("penalty=None makes C meaningless", UserWarning, 2)
         return math.inf, 0.0
+    if penalty == "elasticnet" and model.l1_ratio is None:
+        raise ValueError("penalty='elasticnet' needs an l1_ratio, which is None")
     share = {"l2": 0.0, "l1": 1.0, "elasticnet": l1_ratio}[penalty]
     if l1_ratio not in (0.0, share):
         _warn(f"penalty={penalty!r} overrides l1_ratio={l1_ratio}", UserWarning, 2)
@@ -84,11 +88,18 @@ def logistic(model: Any) -> Logistic:
     """Return the checked settings of a `LogisticRegression`."""
     solver = _check.one_of("solver", model.solver, tuple(LOGISTIC_SOLVERS))
     C, absolute = _penalty(model, _inverse_strength(model.C))
-    if absolute and math.isfinite(C):
+    absolute = absolute if math.isfinite(C) else 0.0
+    if absolute and solver not in _FOR_ABSOLUTE_VALUES:
         raise ValueError(
-            "only penalties of squares are supported, l1_ratio=0 or penalty='l2', "
-            f"but l1_ratio={model.l1_ratio!r} and penalty={model.penalty!r}"
+            f"solver {solver!r} supports only penalties of squares, not l1_ratio={absolute:g}; "
+            f"take one of {', '.join(map(repr, _FOR_ABSOLUTE_VALUES))}"
         )
+    if solver == "liblinear" and absolute not in (0.0, 1.0):
+        raise ValueError(
+            f"solver 'liblinear' does not mix penalties, as l1_ratio={absolute:g} does: take 'saga'"
+        )
+    if absolute and model.dual:
+        raise ValueError("a penalty of absolute values has no dual here: it needs dual=False")
     if model.dual and solver != "liblinear":
         raise ValueError(
             f"solver {solver!r} supports only dual=False: 'liblinear' alone has a dual, "
@@ -101,6 +112,7 @@ def logistic(model: Any) -> Logistic:
         _warn("n_jobs has no effect; num_threads limits the threads of a fit", FutureWarning, 1)
     return Logistic(
         C,
+        absolute,
         LOGISTIC_SOLVERS[solver],
         number("tol", model.tol, "finite and at least 0", lambda t: t >= 0),
         integer("max_iter", model.max_iter, 0),

@@ -141,6 +141,14 @@ class Problem:
         labels = self.labels[::stride].copy()
         return Problem(x, labels, weights, self.n_classes, self.alpha, self.fit_intercept)
 
+    def of_features(self, chosen: Array) -> Problem:
+        """Return the problem of some of the features, without the others."""
+        if isinstance(self.x, Csr):
+            x: Any = self.x.transpose().take(chosen).transpose()
+        else:
+            x = np.ascontiguousarray(self.x[:, chosen])
+        return Problem(x, self.labels, self.weights, self.n_classes, self.alpha, self.fit_intercept)
+
     def has_all_classes(self) -> bool:
         """Tell whether each class has some weight."""
         return bool(np.bincount(self.labels, self.weights, self.n_classes).all())

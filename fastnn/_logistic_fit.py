@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _estimator, _logistic
+from . import _estimator, _lasso, _logistic
+from ._lbfgs import Result
 from ._linear_settings import Logistic, class_factors, with_constant
 from ._sparse import Csr
 from .runtime import backend_module as _backend
@@ -27,6 +28,7 @@ class Task(NamedTuple):
     problem: _logistic.Problem
     shift: Array | None  # what is taken off the features
     constant: float | None  # the value of a feature added last
+    strength: float  # of the penalty of absolute values
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -44,15 +46,24 @@ class Task(NamedTuple):
                 theta[:, d] += (theta[:, :d] * self.shift).sum(axis=1)
         elif self.constant is not None:
             theta[:, d] = intercept / self.constant
+        return self._centred(theta).ravel()
+
+    def _centred(self, theta: Array) -> Array:
+        """Return the parameters of several classes with a sum of 0, which changes no probability.
+
+        Coefficients with absolute values in their penalty are not moved, for that would change.
+        """
         if self.problem.columns > 1:
-            theta -= theta.mean(axis=0)
-        return theta.ravel()
+            common = theta.mean(axis=0)
+            if self.strength:
+                common[: self.shape[1]] = 0.0
+            theta = theta - common
+        return theta
 
     def parameters(self, theta: Array, dtype: Any) -> dict[str, Array]:
         """Return coef_ and intercept_ in that dtype, of parameters of the problem."""
         theta, d = theta.reshape(self.problem.columns, self.problem.width), self.shape[1]
-        if self.problem.columns > 1:
-            theta = theta - theta.mean(axis=0)
+        theta = self._centred(theta)
         coef, intercept = theta[:, :d].copy(), np.zeros(self.problem.columns)
         if self.problem.fit_intercept:
             intercept = theta[:, d].copy()
@@ -61,6 +72,21 @@ class Task(NamedTuple):
         if self.shift is not None:
             intercept -= [_backend.dot(row, self.shift.astype(np.float64)) for row in coef]
         return {"coef_": coef.astype(dtype), "intercept_": intercept.astype(dtype)}
+
+    def value(self, theta: Array) -> float:
+        """Return the objective."""
+        coef = theta.reshape(self.problem.columns, -1)[:, : self.problem.x.shape[1]]
+        return self.problem(theta)[0] + self.strength * float(np.abs(coef).sum())
+
+    def minimise(self, start: Array | None, settings: Logistic) -> Result:
+        """Minimise from there, or from 0."""
+        theta = np.zeros(self.problem.size) if start is None else start
+        limits: Any = {"tol": settings.tol, "max_iter": settings.max_iter}
+        if self.strength:
+            return _lasso.minimise(self.problem, theta, self.strength, **limits)
+        return _logistic.minimise(
+            self.problem, theta, solver=settings.solver, warm=start is not None, **limits
+        )
 
 
 def task(
@@ -87,9 +113,10 @@ def task(
     elif has_intercept and not isinstance(x, Csr):
         shift = _logistic.offset(x, w)
         x = x if shift is None else x - shift
-    alpha = 1 / settings.C / total
-    problem = _logistic.Problem(x, labels, w, len(classes), alpha, has_intercept)
-    return Task(classes, problem, shift, settings.constant)
+    penalty = 1 / settings.C / total
+    squares = (1 - settings.l1_ratio) * penalty
+    problem = _logistic.Problem(x, labels, w, len(classes), squares, has_intercept)
+    return Task(classes, problem, shift, settings.constant, settings.l1_ratio * penalty)
 
 
 def _row_weights(

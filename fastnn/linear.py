@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _estimator, _linear_settings, _logistic, _logistic_fit
+from . import _estimator, _linear_settings, _logistic_fit
 from ._inference import Inference, infer
 from ._lbfgs import NOT_FINITE, Result, largest
 from ._limited import limited
@@ -38,13 +38,15 @@ class LogisticRegression(LogisticPrediction):
 
     Parameters
     ----------
-    penalty : {"deprecated", "l2", None}
-        Deprecated there, so a warning follows "l2" and None, which is ``C=inf``. Absolute values,
-        "l1" and "elasticnet", are an error.
+    penalty : {"deprecated", "l1", "l2", "elasticnet", None}
+        Deprecated there, so a warning follows: leave it out for "l2", give ``l1_ratio=1`` for "l1",
+        and ``C=inf`` for None.
     C : float
         Inverse strength of the penalty, positive; infinity for none. b is not penalised.
     l1_ratio : float
-        The share of absolute values in the penalty, which must be 0 unless C is infinite.
+        The share r of absolute values in the penalty, ``r |W|_1 + (1 - r)/2 |W|^2``, from 0 to 1;
+        with them coefficients that matter little are 0. Only for "auto" and "saga", and for
+        "liblinear" if it is 0 or 1.
     dual : bool
         Whether "liblinear" is to take the dual. It has the same solution, and makes no difference.
     tol : float
@@ -63,8 +65,9 @@ class LogisticRegression(LogisticPrediction):
         Without effect, as nothing is random.
     solver : {"auto", "newton-cholesky", "lbfgs", "newton-cg", "sag", "saga", "liblinear"}
         "newton-cholesky": Newton's method with the Hessian. "lbfgs": L-BFGS with gradients.
-        "auto": what is expected to be faster for the numbers of rows, features and classes. All end
-        at the same solution, and so "newton-cg", "sag" and "saga" are names of "auto". "liblinear"
+        "auto": what is expected to be faster for the numbers of rows, features and classes, and
+        Newton's method with coordinate descent for absolute values. All end at the same solution,
+        and so "newton-cg", "sag" and "saga" are names of "auto". "liblinear"
         is, too, for two classes, but penalises b; see `intercept_scaling`.
     max_iter : int
         Iterations on all rows, at most.
@@ -83,7 +86,7 @@ class LogisticRegression(LogisticPrediction):
     classes_ : ndarray (c,)
         The labels, sorted.
     coef_ : ndarray (c, d), or (1, d) for two classes, dtype of X
-        W; for more than two classes its sum over the classes is 0.
+        W; for more than two classes its sum over the classes is 0, unless `l1_ratio` is not.
     intercept_ : ndarray (c,) or (1,), dtype of X
     n_iter_ : ndarray (1,)
         Iterations on all rows. Those on a sample of them, from which large fits start, are not
@@ -120,7 +123,8 @@ class LogisticRegression(LogisticPrediction):
     ----------
     C. M. Bishop, Pattern Recognition and Machine Learning (2006), sections 4.3.2 to 4.3.4. D. C. Liu,
     J. Nocedal, On the limited memory BFGS method for large scale optimization, Mathematical
-    Programming 45 (1989).
+    Programming 45 (1989). J. Friedman, T. Hastie, R. Tibshirani, Regularization paths for generalized
+    linear models via coordinate descent, Journal of Statistical Software 33 (2010).
     """
 
     _accepts_sparse = True
@@ -221,14 +225,7 @@ class LogisticRegression(LogisticPrediction):
         x = _estimator.data(X, sparse=True)
         task = _logistic_fit.task(self, x, y, sample_weight, settings)
         start = self._start(task, coef_init, intercept_init)
-        result = _logistic.minimise(
-            task.problem,
-            np.zeros(task.problem.size) if start is None else start,
-            solver=settings.solver,
-            tol=settings.tol,
-            max_iter=settings.max_iter,
-            warm=start is not None,
-        )
+        result = task.minimise(start, settings)
         if result.message == NOT_FINITE:
             raise ValueError("the objective overflows: scale the features of X, or raise C")
         if math.isinf(settings.C):
@@ -260,7 +257,7 @@ class LogisticRegression(LogisticPrediction):
         else:
             return None
         # Where all probabilities are 0 or 1, and wrong, neither method finds its way.
-        return theta if task.problem(theta)[0] <= math.log(task.problem.n_classes) else None
+        return theta if task.value(theta) <= math.log(task.problem.n_classes) else None
 
     def _report(
         self, result: Result, inference: Inference, settings: _linear_settings.Logistic

@@ -100,8 +100,6 @@ def test_liblinear_without_an_intercept_or_a_penalty(rng):
 
 
 BAD = {
-    "l1_ratio": ({"l1_ratio": 0.5}, "only penalties of squares"),
-    "l1_ratio beyond 1": ({"l1_ratio": 1.5}, "l1_ratio is 1.5"),
     "dual": ({"dual": True}, "supports only dual=False"),
     "scaling": ({"intercept_scaling": 0}, "intercept_scaling is 0"),
     "three classes": ({"solver": "liblinear"}, "for two classes, and these are 3"),
@@ -139,9 +137,13 @@ def test_the_deprecated_penalty(rng):
     with pytest.warns(FutureWarning), pytest.warns(UserWarning, match="overrides l1_ratio=0.5"):
         model = LogisticRegression("l2", l1_ratio=0.5).fit(x, labels)
     assert np.array_equal(model.coef_, plain.coef_)
-    for penalty in ("l1", "elasticnet"):
-        with pytest.warns(FutureWarning), pytest.raises(ValueError, match="only penalties of sq"):
-            LogisticRegression(penalty, l1_ratio=1.0).fit(x, labels)
+    for penalty, l1_ratio in (("l1", 1.0), ("elasticnet", 0.5)):
+        with pytest.warns(FutureWarning, match="penalty is deprecated"):
+            model = LogisticRegression(penalty, l1_ratio=l1_ratio).fit(x, labels)
+        same = LogisticRegression(l1_ratio=l1_ratio).fit(x, labels)
+        assert np.array_equal(model.coef_, same.coef_)
+    with pytest.warns(FutureWarning), pytest.raises(ValueError, match="needs an l1_ratio"):
+        LogisticRegression("elasticnet", l1_ratio=None).fit(x, labels)
     with pytest.warns(FutureWarning, match="l1_ratio=None is deprecated"):
         LogisticRegression(l1_ratio=None).fit(x, labels)
     with pytest.warns(FutureWarning, match="n_jobs has no effect; num_threads"):

@@ -29,6 +29,7 @@ SETTINGS = {
         {"solver": "lbfgs"},
         {"class_weight": "balanced", "C": 3.0},
         {"solver": "liblinear"},
+        {"l1_ratio": 0.5},
     ],
     # With less regularisation its sigmoids saturate at 1, which one check does not want to see.
     "MLPClassifier": [{}, {"solver": "lbfgs", "alpha": 0.1}],
