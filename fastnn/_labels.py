@@ -133,7 +133,9 @@ def weights(sample_weight: Any, n: int, dtype: DTypeLike) -> Array | None:
     if a.dtype.kind not in "biufO":
         raise ValueError(f"sample_weight must hold numbers, not {a.dtype}")
     if a.ndim > 1:
-        raise ValueError(f"Sample weights must be 1D array or scalar, not of shape {a.shape}")
+        raise ValueError(
+            f"Sample weights must be 1D array or scalar: sample_weight has shape {a.shape}"
+        )
     with np.errstate(over="ignore"):
         a = a.astype(dtype, copy=False)
     if a.ndim == 0:

@@ -320,7 +320,7 @@ def test_weights(dtype):
         ([1.0, np.nan, 1.0], r"sample_weight\[1\] is nan"),
         ([1.0, 1e400, 1.0], r"sample_weight\[1\] is inf"),
         ([1.0, 1.0], r"shape \(2,\), expected \(3,\)"),
-        (np.ones((3, 1)), r"must be 1D array or scalar, not of shape \(3, 1\)"),
+        (np.ones((3, 1)), r"1D array or scalar: sample_weight has shape \(3, 1\)"),
         (["a", "b", "c"], "sample_weight must hold numbers"),
         ([0.0, 0.0, 0.0], "sample_weight is zero for every row"),
         (0, "sample_weight is zero for every row"),
