@@ -297,7 +297,7 @@ def summary(model: Any, data: Data, held_out: Data | None, task: str) -> dict[st
         labels = [str(label) for label in model.classes_.tolist()]
         shown = ", ".join(labels[:CLASSES_SHOWN]) + (", ..." if len(labels) > CLASSES_SHOWN else "")
         rows["classes"] = f"{len(labels)}: {shown}"
-    if hasattr(model, "n_iter_"):
+    if getattr(model, "n_iter_", None) is not None:  # a direct solution takes none
         rows["iterations"] = str(int(np.max(model.n_iter_)))
     if hasattr(model, "loss_"):
         rows["loss"] = f"{model.loss_:.6g}"
