@@ -33,7 +33,7 @@ pytest.importorskip("safetensors")
         (["--model", "mlp", "--target", "a", "--C", "3"], "--C is for --model logistic"),
         (
             ["--model", "logistic", "--target", "kind", "--set", "x=1"],
-            "no such parameter; it has C,",
+            "no such parameter; it has penalty, C,",
         ),
         (["--model", "logistic", "--target", "kind", "--set", "tol"], "name=value is expected"),
         (["--model", "logistic", "--target", "kind", "--set", "tol=-1"], "tol"),
