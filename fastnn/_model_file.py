@@ -11,6 +11,7 @@ with a model's attributes as `_plain` writes them. What there must be is declare
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import stat
@@ -93,6 +94,9 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
 def _write(path: str | os.PathLike[str], content: bytes) -> None:
     target = os.path.realpath(os.fsdecode(path))
     folder = os.path.dirname(target)
+    if os.path.exists(target) and not os.path.isfile(target):  # a device would be gone for all
+        code = errno.EISDIR if os.path.isdir(target) else errno.EINVAL
+        raise OSError(code, "not a regular file, and so not replaced", target)
     with _temporary(folder) as (descriptor, name):
         with open(descriptor, "wb") as file:
             file.write(content)

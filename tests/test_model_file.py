@@ -337,6 +337,20 @@ def test_link_stays_a_link(tmp_path):
     assert fastnn.load(tmp_path / "model").alpha == 2.0
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_only_files_are_replaced(tmp_path):
+    """Else a model saved to /dev/null would take the place of that for everybody."""
+    os.mkfifo(pipe := tmp_path / "pipe")
+    (link := tmp_path / "link").symlink_to(pipe)
+    for path in (pipe, link):
+        with pytest.raises(OSError, match="not a regular file"):
+            fastnn.Ridge().save(path)
+    with pytest.raises(IsADirectoryError, match="not a regular file"):
+        fastnn.Ridge().save(tmp_path)
+    assert pipe.is_fifo() and link.is_symlink()
+    assert sorted(os.listdir(tmp_path)) == ["link", "pipe"]
+
+
 @pytest.mark.parametrize("call", ["fsync", "replace"])
 def test_file_that_was_there_survives_a_failure(call, tmp_path, monkeypatch):
     path = tmp_path / "model"
