@@ -53,7 +53,7 @@ class CsvTable(Table):
         values, places, cells = array("d"), array("q"), []
         with self._rows() as rows:
             if self.named:
-                next(rows)
+                next(rows, None)
             for place, row in rows:
                 self._require_width(place, row)
                 chosen = pick(row)

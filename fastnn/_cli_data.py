@@ -158,15 +158,19 @@ def require_file(path: str) -> None:
         raise UsageError(f"{path}: there is no such file")
     if not os.access(path, os.R_OK):
         raise UsageError(f"{path}: no permission to read it")
+    if not os.path.isfile(path):
+        raise UsageError(f"{path}: a pipe or device; write what it gives to a file first")
 
 
-def require_writable(path: str, option: str) -> None:
-    """Raise if a file could not be written, before any work is done for it."""
+def require_writable(path: str, option: str, *, device: bool = False) -> None:
+    """Raise if a file, or also a `device`, could not be written, before any work is done for it."""
     folder = os.path.dirname(path) or "."
     if not os.path.isdir(folder):
         raise UsageError(f"{option} {path}: there is no folder {folder}; create it first")
     if os.path.isdir(path) or not os.access(path if os.path.exists(path) else folder, os.W_OK):
         raise UsageError(f"{option} {path}: not a file that can be written")
+    if not device and os.path.exists(path) and not os.path.isfile(path):
+        raise UsageError(f"{option} {path}: a pipe or device; name a file")
 
 
 def open_table(path: str, *, delimiter: str, encoding: str, header: bool) -> Table:

@@ -172,7 +172,7 @@ def predict(arguments: argparse.Namespace, table: Table) -> None:
     """Write the prediction of a model for each row of a table, in the same order."""
     model = Model(arguments.model)
     if arguments.output is not None:
-        require_writable(arguments.output, "-o")
+        require_writable(arguments.output, "-o", device=True)
         require_other_file(arguments.output, arguments.model, table.path)
     features = model.features(table, model.target, has_target=False)
     progress = Progress(arguments.quiet)

@@ -107,6 +107,21 @@ def test_outputs_that_cannot_be_written(cli_train, cli, cli_data, tmp_path):
     assert code == 2 and "that is the input" in err and cli_data.read_bytes() == before
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_pipes_are_neither_read_nor_replaced(cli, cli_train, cli_data, tmp_path):
+    """A table is read twice, which of a pipe finds nothing."""
+    os.mkfifo(pipe := tmp_path / "pipe")
+    model, _ = cli_train("logistic")
+    for given in (("predict", model, pipe), ("evaluate", pipe, cli_data)):
+        code, _, err = cli(*given)
+        assert code == 2 and err.startswith(f"fastnn: error: {pipe}: a pipe or device; write")
+    code, _, err = cli(
+        "train", cli_data, "--target", "kind", "--model", "gaussian", "--ignore", "size", "-o", pipe
+    )
+    assert code == 2 and err.startswith(f"fastnn: error: -o {pipe}: a pipe or device; name a file")
+    assert pipe.is_fifo()
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device that is full")
 def test_a_full_disk_is_a_failure(cli, cli_train, cli_data):
     code, _, err = cli("predict", cli_train("logistic")[0], cli_data, "-o", "/dev/full")
