@@ -402,7 +402,7 @@ def test_learned_value_that_is_missing(ridge, tmp_path):
         ("coef_", np.array([1.0, np.nan, 0.0]), "not finite"),
         ("coef_", np.array([1.0, np.inf, 0.0], np.float32), "not finite"),
         ("coef_", np.ones(0), "of shape"),
-        ("intercept_", np.ones(2), "an array"),
+        ("intercept_", np.ones(2), "of shape"),
     ],
 )
 def test_array_of_ridge(name, array, match, ridge, tmp_path):
