@@ -2,7 +2,6 @@
 
 import itertools
 
-import formulas
 import model_formulas
 import numpy as np
 import pytest
