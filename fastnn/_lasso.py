@@ -4,9 +4,8 @@
 
 f being smooth: the mean loss, and the squares' part of the penalty. Newton's method with a model that
 keeps the absolute values as they are: in each step coordinate descent minimises
-``g d + 1/2 d^T H d + strength |W + d|_1``, and where that leaves all signs, one solution of linear
-equations for the coefficients that are not 0 ends it exactly. What counts as the gradient is the
-smallest subgradient.
+``g d + 1/2 d^T H d + strength |W + d|_1``, in turn with linear equations for the coefficients that
+are not 0, solved as far as their signs last. What counts as the gradient is the smallest subgradient.
 
 Of many features only a working set is solved for at a time, those with coefficients and those that
 most want one, until no other wants one: the Hessian stays small.
@@ -41,7 +40,9 @@ Array = NDArray[Any]
 
 _MOST_PARAMETERS = 1000  # whose Hessian is computed at once
 _FIRST_FEATURES = 32  # of a working set
-_SWEEPS = 200
+_ROUNDS = 30  # of sweeps and equations
+_SWEEPS = 5
+_CROSSINGS = 30
 _SHARE = 0.1  # of the gradient, that coordinate descent may leave
 _DECREASE = 1e-4
 _MOST_TRIALS = 30
@@ -73,29 +74,38 @@ def _sweep(h: Array, u: Array, slope: Array, penalty: Array, places: Array) -> N
             u[j] = new
 
 
-def _exact(h: Array, u: Array, slope: Array, penalty: Array) -> Array | None:
-    """Return the minimum for the signs of u, if it has them."""
-    free = (u != 0) | (penalty == 0)
-    factor = Factor(np.ascontiguousarray(h[np.ix_(free, free)]))
-    if factor.damping:
-        return None
-    new = u.copy()
-    new[free] -= factor.solve((slope + penalty * np.sign(u))[free])
-    return new if (np.sign(new) == np.sign(u))[penalty > 0].all() else None
+def _within_signs(h: Array, u: Array, slope: Array, penalty: Array) -> tuple[Array, Array]:
+    """Go to the minimum for the signs of u, coefficients that come to 0 on the way staying there.
+
+    Return it, or where it was after so many of them, and the model's gradient there.
+    """
+    for _ in range(_CROSSINGS):
+        free = (u != 0) | (penalty == 0)
+        step = np.zeros_like(u)
+        factor = Factor(np.ascontiguousarray(h[np.ix_(free, free)]))
+        step[free] = -factor.solve((slope + penalty * np.sign(u))[free])
+        crossing = np.flatnonzero((penalty > 0) & (u * (u + step) < 0))
+        shares = -u[crossing] / step[crossing]
+        share = float(shares.min(initial=1.0))
+        u, slope = u + share * step, slope + share * (h @ step)
+        if not len(crossing):
+            break
+        u[crossing[shares == share]] = 0.0
+    return u, slope
 
 
 def model_minimum(h: Array, g: Array, theta: Array, penalty: Array, tol: float) -> Array:
     """Return u that minimises g (u - theta) + 1/2 (u - theta)^T h (u - theta) + sum penalty |u|."""
     u, slope = theta.copy(), g.copy()
     everything = np.arange(len(u))
-    for sweep in range(_SWEEPS):
-        # Most sweeps only pass those that are not 0.
-        places = everything if sweep % 8 == 0 else np.flatnonzero((u != 0) | (penalty == 0))
-        _sweep(h, u, slope, penalty, places)
+    for _ in range(_ROUNDS):
+        _sweep(h, u, slope, penalty, everything)
+        for _ in range(_SWEEPS):  # of those that are not 0
+            _sweep(h, u, slope, penalty, np.flatnonzero((u != 0) | (penalty == 0)))
+        u, slope = _within_signs(h, u, slope, penalty)
         if largest(subgradient(u, slope, penalty)) <= tol:
             break
-    exact = _exact(h, u, slope, penalty)
-    return u if exact is None else exact
+    return u
 
 
 def _derivatives(problem: Problem, theta: Array) -> tuple[float, Array, Array | None]:

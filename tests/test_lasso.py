@@ -176,6 +176,16 @@ def test_results_do_not_depend_on_threads(rng):
     assert np.array_equal(one.coef_, two.coef_) and (one.coef_ == 0).any()
 
 
+@pytest.mark.parametrize("c", [3, 4])
+def test_a_weak_penalty_of_features_of_unlike_sizes(c, rng):
+    """Coordinate descent alone would creep here."""
+    x = rng.normal(size=(80, 30)) * 10.0 ** rng.integers(-3, 4, 30)
+    labels = (rng.gumbel(size=(80, c)) + x[:, :1] / np.abs(x[:, 0]).max()).argmax(axis=1)
+    model = LogisticRegression(l1_ratio=1.0, C=100.0, tol=1e-7, fit_intercept=False)
+    model.fit(x, labels)
+    assert excess(model, x, labels) <= 1e-7 + 10 * rounding(model, x, float)
+
+
 def test_a_constant_and_an_empty_feature(rng):
     x, labels = oracle.data(60, 3, 2, rng)
     x = np.hstack([x, np.zeros((60, 1)), np.ones((60, 1))])
