@@ -132,10 +132,14 @@ def _activations(activation: Any, n_hidden: int) -> tuple[tuple[str, ...], tuple
     return hidden, (*hidden, names[-1] if names else "identity")
 
 
-def _dropout(dropout: Any, n_hidden: int) -> tuple[float, ...]:
+def _dropout(dropout: Any, n_hidden: int, solver: str) -> tuple[float, ...]:
     rates = _for_each_layer("dropout", dropout, n_hidden, not np.iterable(dropout))
     rates = tuple(_below_1("dropout", rate) for rate in rates)
-    return rates if any(rates) else ()
+    if not any(rates):
+        return ()
+    if solver == "lbfgs":
+        raise ValueError("dropout is for steps on minibatches: solver='adam' or 'sgd', not 'lbfgs'")
+    return rates
 
 
 def _callbacks(callbacks: Any) -> tuple[Callable[..., Any], ...]:
@@ -161,6 +165,7 @@ def checked(model: Any) -> Settings:
     hidden = _hidden_sizes(model.hidden_layer_sizes)
     activation, draws_as = _activations(model.activation, len(hidden))
     momentum = number("momentum", model.momentum, "in [0, 1]", lambda m: 0 <= m <= 1)
+    solver = _solver(model, momentum)
     auto = isinstance(model.batch_size, str)
     if auto:
         one_of("batch_size", model.batch_size, ("auto",))
@@ -173,7 +178,7 @@ def checked(model: Any) -> Settings:
         hidden=hidden,
         activation=activation,
         draws_as=draws_as,
-        solver=_solver(model, momentum),
+        solver=solver,
         alpha=_at_least_0("alpha", model.alpha),
         batch_size=AUTO_BATCH if auto else integer("batch_size", model.batch_size, 1),
         schedule=one_of("learning_rate", model.learning_rate, SCHEDULES),
@@ -193,7 +198,7 @@ def checked(model: Any) -> Settings:
             "n_iter_no_change", model.n_iter_no_change, lambda name, v: integer(name, v, 1)
         ),
         max_fun=integer("max_fun", model.max_fun, 1),
-        dropout=_dropout(model.dropout, len(hidden)),
+        dropout=_dropout(model.dropout, len(hidden), solver),
         max_time=math.inf
         if model.max_time is None
         else _up_to_infinity("max_time", model.max_time, _positive),

@@ -54,6 +54,7 @@ def _perceptrons(dtype):
     yield "mlp-labels", fastnn.MLPClassifier(**few), np.c_[labels > 0, labels > 1]
     yield "mlp-lbfgs", fastnn.MLPClassifier(**few, solver="lbfgs"), labels
     yield "mlp-stopping", fastnn.MLPClassifier(**few, early_stopping=True), labels
+    yield "mlp-dropout", fastnn.MLPClassifier(**few, dropout=0.3), labels
     yield "regressor", fastnn.MLPRegressor(**few, activation=["tanh"]), x[:, 0] + labels
     yield "regressor-huber", fastnn.MLPRegressor("huber", **few), np.c_[x[:, 0], x[:, 1]]
     yield "regressor-counts", fastnn.MLPRegressor("poisson", **few), labels.astype(float)

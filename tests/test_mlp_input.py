@@ -134,6 +134,11 @@ def test_several_labels():
         m.fit(X[:3], several > 0)
 
 
+def test_dropout_needs_minibatches():
+    with pytest.raises(ValueError, match="dropout is for steps on minibatches"):
+        MLPClassifier(4, solver="lbfgs", dropout=0.1).fit(X, Y)
+
+
 def test_counts_are_not_negative():
     with pytest.raises(ValueError, match="needs y >= 0"):
         MLPRegressor("poisson").fit(X, Y - 1.0)
