@@ -189,8 +189,15 @@ def parser() -> argparse.ArgumentParser:
     return main_parser
 
 
+def give_up_output() -> None:
+    """Let what is still to be written to standard output go nowhere, instead of failing at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
+    if sys.stdout is None:  # closed by whoever has started this
+        sys.stdout = open(os.devnull, "w")
     arguments = parser().parse_args(argv)
     try:
         arguments.run(arguments)
@@ -205,7 +212,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("fastnn: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader, such as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        give_up_output()
+        return 1
+    except OSError as error:  # of standard output: errors of files are told apart where they occur
+        give_up_output()
+        print(f"fastnn: error: standard output: {error.strerror or error}", file=sys.stderr)
         return 1
     return 0
 

@@ -3,6 +3,8 @@
 import os
 import re
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -11,6 +13,8 @@ from cli_case import NAMES, process, write_csv
 import fastnn
 
 pytest.importorskip("safetensors")
+
+SOURCE = os.path.dirname(os.path.dirname(fastnn.__file__))
 
 
 @pytest.mark.parametrize(
@@ -227,6 +231,26 @@ def test_an_interrupted_training_writes_nothing(cli_data, tmp_path):
     assert started.returncode == 130, err
     assert "fastnn: interrupted" in err and "Traceback" not in err
     assert not (tmp_path / "m.fnn").exists()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device that is full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_standard_output_that_is_full_or_closed(unbuffered, cli_train, cli_data, tmp_path):
+    model, _ = cli_train("gaussian")
+    command = f'"{sys.executable}" -m fastnn predict "{model}" "{cli_data}"'
+    env = {**os.environ, "PYTHONPATH": SOURCE, "PYTHONUNBUFFERED": unbuffered}
+    for redirection, code in (("> /dev/full", 1), (">&-", 0)):
+        done = subprocess.run(
+            f"{command} {redirection}",
+            check=False,
+            shell=True,
+            capture_output=True,
+            text=True,
+            env=env,
+        )
+        assert done.returncode == code, done.stderr
+        assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
+        assert ("standard output: No space left on device" in done.stderr) == (code == 1)
 
 
 def test_the_package_imports_no_part_of_the_command_line(tmp_path):
