@@ -16,7 +16,9 @@ def test_there_are_two_commands():
 def test_the_examples_run(capsys, tmp_path, monkeypatch):
     pytest.importorskip("safetensors")
     monkeypatch.chdir(tmp_path)
-    example, perceptron, models, saving = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    example, perceptron, models, saving = re.findall(
+        r"```python\n(.*?)```", README, flags=re.DOTALL
+    )
     names = {}
     exec(compile(models + saving, "README.md", "exec"), names)
     assert (names["again"].predict(names["X"]) == names["model"].predict(names["X"])).all()
