@@ -6,6 +6,7 @@ is what the first two train. The functions of `kernels` are their parts, on plai
 """
 
 from . import datasets, kernels, runtime
+from ._mlp_training import Progress
 from ._model_file import ModelFileError, load
 from .discriminant import LinearDiscriminantAnalysis
 from .gaussian import GaussianClassifier
@@ -28,7 +29,8 @@ from .kernels import (
     squared_error,
 )
 from .linear import LogisticRegression, Ridge
-from .mlp import MLPClassifier, MLPRegressor, Progress
+from .mlp import MLPClassifier
+from .mlp_regressor import MLPRegressor
 from .naive_bayes import GaussianNB
 from .network import Network
 from .quadratic_discriminant import QuadraticDiscriminantAnalysis

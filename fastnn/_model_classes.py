@@ -7,7 +7,8 @@ from typing import Any
 from .discriminant import LinearDiscriminantAnalysis
 from .gaussian import GaussianClassifier
 from .linear import LogisticRegression, Ridge
-from .mlp import MLPClassifier, MLPRegressor
+from .mlp import MLPClassifier
+from .mlp_regressor import MLPRegressor
 from .naive_bayes import GaussianNB
 from .network import Network
 from .quadratic_discriminant import QuadraticDiscriminantAnalysis

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _estimator, _mlp_fields, _mlp_random, _mlp_settings, _mlp_training
 from ._fields import Kind
-from ._mlp_training import Data
+from ._mlp_training import Data, Progress
 from ._peers import ConvergenceWarning, known_to_peers
 from .network import Network
 from .runtime import backend_module as _backend
@@ -19,6 +19,7 @@ from .runtime import threads_of_call
 
 Array = NDArray[Any]
 Method = TypeVar("Method", bound=Callable[..., Any])
+Callbacks = Callable[[Progress], Any] | Sequence[Callable[[Progress], Any]]
 Validation = tuple[Any, Any, Any]  # X_val, y_val, sample_weight_val
 
 # What scikit-learn calls the activation of the output layer.

@@ -1,6 +1,9 @@
 """What the perceptrons do beyond scikit-learn's, and that they do it exactly."""
 
 import copy
+import doctest
+import importlib
+import inspect
 import pickle
 import signal
 import threading
@@ -486,3 +489,23 @@ def test_sparse_rows_are_those_that_dense_ones_are(solver):
     bad = sparse.csr_array(np.array([[np.inf] + [0.0] * 11]))
     with pytest.raises(ValueError, match="infinity"):
         m.predict(bad)
+
+
+# Documents
+
+
+@pytest.mark.parametrize("name", ["mlp", "mlp_regressor"])
+def test_examples_run(name):
+    results = doctest.testmod(importlib.import_module(f"fastnn.{name}"))
+    assert results.attempted and not results.failed
+
+
+@pytest.mark.parametrize("model", [MLPClassifier, MLPRegressor])
+def test_every_method_is_documented(model):
+    for name, method in inspect.getmembers(model, inspect.isfunction):
+        if name.startswith("_") or name.endswith("_request"):
+            continue
+        doc = inspect.getdoc(method)
+        assert "\nParameters\n----------\n" in doc or len(inspect.signature(method).parameters) == 1
+        for parameter in list(inspect.signature(method).parameters)[1:]:
+            assert parameter in doc
