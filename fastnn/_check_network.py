@@ -88,14 +88,20 @@ def parameter(name: str, value: ArrayLike, like: Array) -> Array:
     return a.copy()
 
 
-def integer(name: str, value: Any, least: int) -> int:
-    """Return an integer of at least `least`, and no larger than the compiled kernels can count."""
+def _whole(name: str, value: Any, least: int) -> int:
+    """Return an integer of at least `least`."""
     try:
         checked = operator.index(value)
     except TypeError:
         raise TypeError(f"{name} must be an integer, not {value!r}") from None
     if checked < least:
         raise ValueError(f"{name} is {checked}: it must be at least {least}")
+    return checked
+
+
+def integer(name: str, value: Any, least: int) -> int:
+    """Return an integer of at least `least`, and no larger than the compiled kernels can count."""
+    checked = _whole(name, value, least)
     if checked > sys.maxsize:
         raise ValueError(f"{name} is {checked}: it must be at most {sys.maxsize}")
     return checked
@@ -129,7 +135,7 @@ def dropout_rates(dropout: float | Sequence[float], n_hidden: int) -> tuple[floa
 
 def threads(value: Any) -> int:
     """Return a number of threads that fits an int; the C core has its own, lower limit."""
-    return min(integer("num_threads", value, 1), 2**31 - 1)
+    return min(_whole("num_threads", value, 1), 2**31 - 1)
 
 
 def number(name: str, value: Any, wanted: str, valid: Callable[[float], bool]) -> float:
