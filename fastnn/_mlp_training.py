@@ -210,7 +210,7 @@ def _interruptible(run: _Run) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        warnings.warn("Training interrupted by user.", stacklevel=4)
+        warnings.warn("Training interrupted by user.", stacklevel=7)
     finally:
         run.ends()
 

@@ -309,7 +309,7 @@ class Perceptron(_estimator.Estimator):
                 warnings.warn(
                     f"batch_size={self.batch_size} is larger than the number of rows, "
                     f"{len(data.y)}: all of them are one batch",
-                    stacklevel=5,
+                    stacklevel=4,
                 )
             resume = partial or settings.keeps_optimizer
             _mlp_training.optimizer(self, settings, resume, rng)
