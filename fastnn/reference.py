@@ -286,7 +286,7 @@ class NetworkCall:
     ) -> Array:
         """Outputs of the network; see `fastnn.Network`."""
         if num_threads is not None:
-            _check_network.integer("num_threads", num_threads, 1)
+            _check_network.threads(num_threads)
         return self._engine.forward(x, out)
 
 
