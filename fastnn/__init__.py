@@ -5,11 +5,9 @@ predict, as `LinearDiscriminantAnalysis`, `QuadraticDiscriminantAnalysis` and `G
 is what the first two train. The functions of `kernels` are their parts, on plain arrays.
 """
 
+import typing as _typing
+
 from . import datasets, kernels, runtime
-from ._mlp_training import Progress
-from ._model_file import ModelFileError, load
-from .discriminant import LinearDiscriminantAnalysis
-from .gaussian import GaussianClassifier
 from .kernels import (
     absolute_error,
     cholesky_factors,
@@ -28,12 +26,7 @@ from .kernels import (
     softmax_cross_entropy,
     squared_error,
 )
-from .linear import LogisticRegression, Ridge
-from .mlp import MLPClassifier
-from .mlp_regressor import MLPRegressor
-from .naive_bayes import GaussianNB
 from .network import Network
-from .quadratic_discriminant import QuadraticDiscriminantAnalysis
 from .runtime import (
     available_isas,
     backend,
@@ -43,6 +36,17 @@ from .runtime import (
     show_config,
     use_isa,
 )
+
+if _typing.TYPE_CHECKING:
+    from ._mlp_training import Progress
+    from ._model_file import ModelFileError, load
+    from .discriminant import LinearDiscriminantAnalysis
+    from .gaussian import GaussianClassifier
+    from .linear import LogisticRegression, Ridge
+    from .mlp import MLPClassifier
+    from .mlp_regressor import MLPRegressor
+    from .naive_bayes import GaussianNB
+    from .quadratic_discriminant import QuadraticDiscriminantAnalysis
 
 __version__ = "0.1.0"
 
@@ -86,3 +90,35 @@ __all__ = [
     "squared_error",
     "use_isa",
 ]
+
+# Where the names are that are loaded when they are first asked for: of all estimators a program
+# uses one or two, and a service starts in less time without the others.
+_LAZY = {
+    "GaussianClassifier": "gaussian",
+    "GaussianNB": "naive_bayes",
+    "LinearDiscriminantAnalysis": "discriminant",
+    "LogisticRegression": "linear",
+    "MLPClassifier": "mlp",
+    "MLPRegressor": "mlp_regressor",
+    "ModelFileError": "_model_file",
+    "Progress": "_mlp_training",
+    "QuadraticDiscriminantAnalysis": "quadratic_discriminant",
+    "Ridge": "linear",
+    "load": "_model_file",
+}
+
+if not _typing.TYPE_CHECKING:  # which has imported them, and is not to take any other name
+
+    def __getattr__(name: str) -> object:
+        from importlib import import_module
+
+        if name in _LAZY.values():
+            return import_module(f".{name}", __name__)
+        if name not in _LAZY:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(f".{_LAZY[name]}", __name__), name)
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
