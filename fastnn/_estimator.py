@@ -51,8 +51,6 @@ __all__ = [
 
 Array = NDArray[Any]
 
-_known_to_peers = known_to_peers
-
 
 class Estimator(Saving, Routing):
     """Parameters of a model: the constructor stores them, `fit` checks them and learns.

@@ -86,6 +86,8 @@ def restored_on_failure(model: Any, partial: bool) -> Iterator[None]:
     """
     before = dict(model.__dict__)
     values = parameters(model) if "_network" in before and not partial else None
+    optimizer = before.get("_optimizer")
+    steps = None if optimizer is None else optimizer.steps
     lengths = {name: len(before[name]) for name in _CURVES if before.get(name) is not None}
     try:
         yield
@@ -94,7 +96,8 @@ def restored_on_failure(model: Any, partial: bool) -> Iterator[None]:
         model.__dict__.update(before)
         if values is not None:
             set_parameters(model, values)
-        model.__dict__.pop("_optimizer", None)  # its averages are of steps that are undone
+        if optimizer is not None and optimizer.steps != steps:
+            del model._optimizer  # its averages are of steps that are undone
         for name, length in lengths.items():
             del before[name][length:]
         raise

@@ -245,14 +245,20 @@ class Perceptron(_estimator.Estimator):
     def _require_same_network(self, settings: _mlp_settings.Settings, data: Data) -> None:
         """Raise if the network that is there is not the one that is asked for."""
         layer = self._output_layer(data.y)
-        sizes = (data.x.shape[1], *settings.hidden, layer["width"])
+        sizes = (data.x.shape[1], *settings.hidden, layer.pop("width"))
         there = self._network
-        asked = sizes, settings.activation, layer["output"]
-        if asked != (there.sizes, there.activation, there.output):
+        for name, asked in layer.items():
+            if asked != (fitted := getattr(there, name)):
+                raise ValueError(
+                    f"the network fitted before has {name}={fitted!r}; it cannot go on with "
+                    f"{name}={asked!r}: fit with warm_start=False"
+                )
+        asked = sizes, settings.activation
+        if asked != (there.sizes, there.activation):
             raise ValueError(
-                f"the network fitted before has layers {there.sizes} and activations "
-                f"{there.activation}, {there.output}; it cannot go on as {asked[0]}, {asked[1]}, "
-                f"{asked[2]}: fit with warm_start=False"
+                f"the network fitted before has layers {there.sizes} and hidden activations "
+                f"{there.activation}; it cannot go on as {asked[0]}, {asked[1]}: fit with "
+                "warm_start=False"
             )
 
     def _set_starts(self, starts: tuple[Any, Any]) -> None:

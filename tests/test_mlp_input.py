@@ -172,6 +172,27 @@ def test_a_warm_start_needs_the_same_layers_and_classes():
         m.set_params(hidden_layer_sizes=5).fit(X, Y)
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [{"loss": "huber"}, {"loss": "poisson"}, {"huber_delta": 0.5}, {"activation": "tanh"}],
+)
+def test_a_partial_fit_goes_on_with_the_same_loss_and_layers(changed):
+    m = MLPRegressor("absolute", 4, random_state=0).partial_fit(X, Y)
+    with pytest.raises(ValueError, match="it cannot go on"):
+        m.set_params(**changed).partial_fit(X, Y)
+
+
+def test_bad_rows_leave_the_optimiser_as_it_was():
+    m, twin = (MLPClassifier(4, random_state=0).partial_fit(X, Y, classes=[0, 1, 2]) for _ in "ab")
+    for x, y in ((X * np.nan, Y), (X, Y + 5), (X[:, :2], Y), (X, Y[:3])):
+        with pytest.raises(ValueError, match="."):
+            m.partial_fit(x, y)
+    m.partial_fit(X, Y)
+    twin.partial_fit(X, Y)
+    for a, b in zip(m.coefs_, twin.coefs_):
+        np.testing.assert_array_equal(a, b)
+
+
 @pytest.mark.parametrize("method", ["predict", "predict_proba", "predict_log_proba"])
 def test_answers(method):
     m = MLPClassifier(4, max_iter=1)
