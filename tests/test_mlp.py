@@ -479,9 +479,11 @@ def test_sparse_rows_are_those_that_dense_ones_are(solver):
     dense = fitted(MLPClassifier(**settings, early_stopping=True), x, y)
     for form in (sparse.csr_array, sparse.coo_matrix, sparse.csc_array):
         m = fitted(MLPClassifier(**settings, early_stopping=True), form(x), y)
-        # A sum over the values that are stored lacks the zeros of the other one.
-        np.testing.assert_allclose(m.loss_curve_, dense.loss_curve_, rtol=1e-9)
-        np.testing.assert_allclose(m.predict_proba(form(x)), dense.predict_proba(x), rtol=1e-7)
+        # The compiled sums over what is stored have the bits of those with zeros; NumPy's are in
+        # another order, and five epochs carry its rounding along.
+        rtol = 0 if fastnn.backend() == "compiled" else 1e4 * np.finfo(float).eps
+        np.testing.assert_allclose(m.loss_curve_, dense.loss_curve_, rtol=rtol)
+        np.testing.assert_allclose(m.predict_proba(form(x)), dense.predict_proba(x), rtol=rtol)
         np.testing.assert_array_equal(m.predict(form(x)), m.predict(x))
     m.set_params(solver="sgd", early_stopping=False)
     fitted(m, sparse.csr_array(x), y, X_val=sparse.csr_array(x), y_val=y)

@@ -146,7 +146,8 @@ def test_early_stopping_takes_the_peers_rows(kind, weighted):
         batch_size=60,
     )
     assert_same(a, b, x)
-    np.testing.assert_allclose(a.validation_scores_, b.validation_scores_, rtol=1e4 * RTOL)
+    # R^2 near 0 is a difference of numbers near 1.
+    np.testing.assert_allclose(a.validation_scores_, b.validation_scores_, rtol=0, atol=100 * RTOL)
     assert a.best_loss_ is None and b.best_loss_ is None
 
 
@@ -175,14 +176,16 @@ def test_partial_fits_follow_the_peer():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_lbfgs_ends_as_low_as_the_peer(kind):
-    # Both stop at a gradient within tol; from there the losses differ in second order.
+    # Both stop at a gradient within tol; from there the losses differ in second order, tol^2.
     a, b, _ = both(
         kind, solver="lbfgs", alpha=1.0, max_iter=5000, max_fun=50000, tol=1e-7,
         hidden_layer_sizes=(), activation="identity",
     )  # fmt: skip
     if kind == "several":  # there scikit-learn's objective and its gradient differ by a factor
         return
-    assert a.loss_ == pytest.approx(b.loss_, rel=1e-6)
+    # The other one also stops where an iteration has gained 2.2e-9 of the loss; a thousand such is more
+    # than may be left there.
+    assert b.loss_ * (1 - 2.2e-6) <= a.loss_ <= b.loss_ * (1 + 1e-12)
 
 
 def test_float32_stays_float32():

@@ -40,20 +40,14 @@ SETTINGS = {
 
 
 def present():
-    """The estimators that fastnn has, by name."""
-    return {name: getattr(fastnn, name) for name in SETTINGS if hasattr(fastnn, name)}
+    """The estimators of fastnn by name."""
+    return {name: getattr(fastnn, name) for name in SETTINGS}
 
 
 def not_met(model):
-    """The checks that a model need not pass, with reasons.
-
-    That of Ridge is what scikit-learn's own need not pass; none has the name GaussianClassifier.
-    """
+    """The checks that a model need not pass, with reasons; scikit-learn's own need not, either."""
     if type(model) is fastnn.Ridge:
         return {"check_non_transformer_estimators_n_iter": "a direct solution takes no iterations"}
-    if type(model) is fastnn.GaussianClassifier:
-        why = "in float32, a log posterior is exact where its posterior rounds to 1"
-        return {"check_classifiers_train": why}
     return {}
 
 
@@ -72,18 +66,26 @@ def test_every_estimator_is_checked():
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of estimators that do not inherit from scikit-learn's
-    every_check = parametrize_with_checks(
-        MODELS,
-        expected_failed_checks=not_met,
-        xfail_strict=False,  # a check of that name is made in float64, too
-    )
+    every_check = parametrize_with_checks(MODELS, expected_failed_checks=not_met, xfail_strict=True)
+
+
+def is_finer(estimator, check):
+    """Whether a log posterior may be exact, in float32, where its posterior rounds to 1."""
+    train = check.func.__name__ == "check_classifiers_train"
+    in_float32 = check.keywords.get("X_dtype") == "float32"
+    return type(estimator) is fastnn.GaussianClassifier and train and in_float32
 
 
 @every_check
 def test_checks_of_scikit_learn(estimator, check):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of fits that the checks cut short, among others
-        check(estimator)
+        try:
+            check(estimator)
+        except AssertionError as error:
+            if not is_finer(estimator, check) or "atol=1e-09" not in str(error):
+                raise
+            pytest.xfail("the check compares it with the logarithm of that 1")
 
 
 # Its tools
