@@ -80,8 +80,8 @@ class MLPClassifier(_estimator.ClassifierMixin, Perceptron):
     verbose : bool or int
         1 shows a bar where tqdm is installed, else a line an epoch, as higher numbers do.
     warm_start : bool or "optimizer"
-        Start from the weights of the last fit, of the same layers, loss and classes. With "optimizer" its
-        averages, step count and learning rate go on, too; with True it starts afresh.
+        Start from the weights of the last fit, of the same layers, loss and classes. With "optimizer"
+        its averages, step count and learning rate go on, too; with True it starts afresh.
     momentum : float
         In [0, 1]; for sgd.
     nesterovs_momentum : bool
